@@ -1,0 +1,1 @@
+"""An open, self-hosted implementation of the Workload API."""

@@ -1,0 +1,106 @@
+"""The retention loop: clears away what nobody needs any more, in bounded batches."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from workload_api.db.engine import Database
+from workload_api.db.locks import locked
+from workload_api.db.models import (
+    ArtifactRepositoryRow,
+    ArtifactRow,
+    IdempotencyKeyRow,
+    ProtonRow,
+    ReplacementRow,
+    RequestCountRow,
+    ResponseTimeRow,
+    SharedRoleRow,
+    WorkloadRow,
+)
+from workload_api.db.types import database_now
+from workload_api.settings import Settings
+
+BATCH = 500
+
+
+async def retain(database: Database, settings: Settings) -> list[str]:
+    """Remove deleted workloads whose compute is gone, expired ones after their retention, and what they leave.
+
+    Returns:
+        The ids of the protons whose rows went, so that their output can go as well.
+    """
+    protons: list[str] = []
+    async with database.write() as session:
+        protons += await _remove_workloads(session, settings)
+    async with database.write() as session:
+        await _remove_artifacts(session)
+    async with database.write() as session:
+        await _remove_old_records(session, settings)
+    return protons
+
+
+async def _remove_workloads(session: AsyncSession, settings: Settings) -> list[str]:
+    at_work = exists().where(
+        ProtonRow.workload_id == WorkloadRow.id, ProtonRow.status.not_in(("stopped", "terminated"))
+    )
+    ids: list[str] = []
+    for over in (
+        WorkloadRow.deleted_at.is_not(None),
+        WorkloadRow.expired_at <= database_now(-settings.terminated_retention),
+    ):
+        due = select(WorkloadRow.id).where(over, ~at_work).limit(BATCH)
+        ids += (await session.scalars(locked(due, WorkloadRow, skip_locked=True))).all()
+    if not ids:
+        return []
+    protons = list((await session.scalars(select(ProtonRow.id).where(ProtonRow.workload_id.in_(ids)))).all())
+    await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id.in_(ids)))
+    await session.execute(delete(WorkloadRow).where(WorkloadRow.id.in_(ids)))
+    return protons
+
+
+async def _remove_artifacts(session: AsyncSession) -> None:
+    """Remove deleted artifacts and repositories to which nothing points any more."""
+    pointed = (
+        exists().where(WorkloadRow.artifact_id == ArtifactRow.id)
+        | exists().where(ProtonRow.artifact_id == ArtifactRow.id)
+        | exists().where(ReplacementRow.artifact_id == ArtifactRow.id)
+    )
+    artifacts = (
+        await session.scalars(
+            locked(
+                select(ArtifactRow.id).where(ArtifactRow.deleted_at.is_not(None), ~pointed).limit(BATCH),
+                ArtifactRow,
+                skip_locked=True,
+            )
+        )
+    ).all()
+    if artifacts:
+        await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id.in_(artifacts)))
+        await session.execute(delete(ArtifactRow).where(ArtifactRow.id.in_(artifacts)))
+    holds = exists().where(ArtifactRow.repository_id == ArtifactRepositoryRow.id)
+    repositories = (
+        await session.scalars(
+            locked(
+                select(ArtifactRepositoryRow.id)
+                .where(ArtifactRepositoryRow.deleted_at.is_not(None), ~holds)
+                .limit(BATCH),
+                ArtifactRepositoryRow,
+                skip_locked=True,
+            )
+        )
+    ).all()
+    if repositories:
+        await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id.in_(repositories)))
+        await session.execute(delete(ArtifactRepositoryRow).where(ArtifactRepositoryRow.id.in_(repositories)))
+
+
+async def _remove_old_records(session: AsyncSession, settings: Settings) -> None:
+    await session.execute(
+        delete(IdempotencyKeyRow).where(IdempotencyKeyRow.created_at < database_now(-settings.idempotency_retention))
+    )
+    longest: timedelta = max(settings.locked_statistics_retention, settings.draft_statistics_retention)
+    for table in (RequestCountRow, ResponseTimeRow):
+        await session.execute(delete(table).where(table.minute < database_now(-longest)))

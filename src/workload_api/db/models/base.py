@@ -1,0 +1,50 @@
+"""What all tables share: named constraints, ids, moments of creation and change."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, MetaData
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from workload_api.clock import utc_now
+from workload_api.db.types import ID, UtcDateTime
+from workload_api.domain.ids import new_id
+from workload_api.domain.words import values_of
+
+
+class Base(DeclarativeBase):
+    """The base of every table."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    # JSON, not JSONB: what a client sent comes back in the same order (§12).
+    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
+
+
+class Identified:
+    """A row with an id and its moment of creation."""
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime(), default=utc_now)
+
+
+class Changed(Identified):
+    """An identified row that also bears the moment of its last change."""
+
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime(), default=utc_now, onupdate=utc_now)
+
+
+def one_of(column: str, words: object, *, nullable: bool = False) -> CheckConstraint:
+    """A check constraint that holds a text column to an enumeration of ``domain.words``."""
+    listed = ", ".join(f"'{word}'" for word in values_of(words))
+    condition = f"{column} IN ({listed})"
+    return CheckConstraint(f"{column} IS NULL OR {condition}" if nullable else condition, name=column)

@@ -1,0 +1,63 @@
+"""Protons: one running backing of a workload each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from workload_api.db.models.base import Base, Changed, one_of
+from workload_api.domain.words import DesiredState, ProtonRole, ProtonStatus
+
+_AT_WORK = text("NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))")
+
+
+class ProtonRow(Changed, Base):
+    """A proton: what should run (``spec``, ``runtime``, ``desired_state``) and what was last seen (``status`` …)."""
+
+    __tablename__ = "protons"
+    __table_args__ = (
+        one_of("role", ProtonRole, nullable=True),
+        one_of("status", ProtonStatus),
+        one_of("desired_state", DesiredState),
+        Index(
+            "uq_protons_active",
+            "workload_id",
+            unique=True,
+            sqlite_where=text("role = 'active'"),
+            postgresql_where=text("role = 'active'"),
+        ),
+        Index("ix_protons_workload_id_id", "workload_id", "id"),
+        Index("ix_protons_artifact_id", "artifact_id"),
+        Index(
+            "ix_protons_at_work",
+            "controller_id",
+            "id",
+            sqlite_where=_AT_WORK,
+            postgresql_where=_AT_WORK,
+        ),
+    )
+
+    workload_id: Mapped[str] = mapped_column(ForeignKey("workloads.id", ondelete="CASCADE"))
+    artifact_id: Mapped[str] = mapped_column(ForeignKey("artifacts.id"))
+    creator_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
+    role: Mapped[str | None] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16), default="submitted")
+    desired_state: Mapped[str] = mapped_column(String(16), default="running")
+    generation: Mapped[int] = mapped_column(default=1)
+    """Grows with every change of what is wanted, so that a late report on the state before is dropped."""
+    spec: Mapped[dict[str, Any]]
+    """The artifact's spec as it was when the proton was started: later changes to a draft do not reach it (§3)."""
+    runtime: Mapped[dict[str, Any]]
+    replicas: Mapped[list[Any] | None]
+    """The last observation of the replicas; ``None`` before the first."""
+    observed_at: Mapped[datetime | None]
+    log_tail: Mapped[list[Any] | None]
+    message: Mapped[str | None]
+    """Why the proton is not healthy, in one sentence."""
+    running_since: Mapped[datetime | None]
+    controller_id: Mapped[str | None] = mapped_column(ForeignKey("controllers.id", ondelete="SET NULL"))
+    """Which controller looks after it, as long as that one's lease holds."""

@@ -1,0 +1,106 @@
+"""``Idempotency-Key``: a client that retries gets the first answer again (§5).
+
+The answer is stored in the same transaction as what it reports, so a crash leaves both or neither. Two requests with
+one key at once: on PostgreSQL the second finds the key's lock taken (409, ``Retry-After``), on SQLite it waits for its
+turn and finds the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from workload_api.db.engine import Database
+from workload_api.db.models import IdempotencyKeyRow
+from workload_api.domain.errors import BadRequest, DomainError, StillRunning, Unprocessable
+from workload_api.http.errors import error_body
+from workload_api.identity.rights import Caller
+
+HEADER = "idempotency-key"
+_MAX_LENGTH = 255
+
+
+async def answer_once(
+    request: Request,
+    database: Database,
+    caller: Caller,
+    act: Callable[[AsyncSession], Awaitable[BaseModel]],
+    status_code: int,
+) -> Response:
+    """Carry out a change as one unit of work; with an ``Idempotency-Key``, at most once for each key of the user.
+
+    Args:
+        request: The request, whose header, method, path and body count.
+        database: Where the change is made.
+        caller: Whose key it is.
+        act: Makes the change and returns the answer.
+        status_code: The code of an answer that is no error.
+
+    Raises:
+        BadRequest: The key is empty or over 255 characters.
+        Unprocessable: The key stands for another request.
+        StillRunning: The first request with this key has not ended yet.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        async with database.write() as session:
+            answer = await act(session)
+        return _json(answer.model_dump_json(by_alias=True).encode(), status_code)
+    if not 0 < len(key) <= _MAX_LENGTH:
+        raise BadRequest(f"Idempotency-Key must have 1 to {_MAX_LENGTH} characters.", code="BAD_IDEMPOTENCY_KEY")
+    fingerprint = hashlib.sha256(
+        b"\0".join((request.method.encode(), request.url.path.encode(), await request.body()))
+    ).hexdigest()
+    try:
+        async with database.write() as session:
+            if stored := await _first_answer(session, caller, key, fingerprint):
+                return stored
+            answer = await act(session)
+            body = answer.model_dump_json(by_alias=True).encode()
+            await _store(session, caller, key, fingerprint, status_code, body)
+        return _json(body, status_code)
+    except DomainError as error:
+        if error.status >= 500 or isinstance(error, StillRunning) or error.code == "IDEMPOTENCY_KEY_REUSED":
+            raise
+        body = JSONResponse(error_body(error.detail, error.message, error.code)).body
+        async with database.write() as session:
+            await _store(session, caller, key, fingerprint, error.status, bytes(body))
+        raise
+
+
+async def _first_answer(session: AsyncSession, caller: Caller, key: str, fingerprint: str) -> Response | None:
+    if session.get_bind().dialect.name == "postgresql":
+        lock = int.from_bytes(hashlib.sha256(f"{caller.user_id} {key}".encode()).digest()[:8], signed=True)
+        if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
+            raise StillRunning("The first request with this Idempotency-Key is still running; try again in a moment.")
+    row = await session.get(IdempotencyKeyRow, (caller.user_id, key))
+    if row is None:
+        return None
+    if row.fingerprint != fingerprint:
+        raise Unprocessable(
+            "This Idempotency-Key was used for another request; take a new key.", code="IDEMPOTENCY_KEY_REUSED"
+        )
+    return _json(row.body, row.status_code, replayed=True)
+
+
+async def _store(
+    session: AsyncSession, caller: Caller, key: str, fingerprint: str, status_code: int, body: bytes
+) -> None:
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    await session.execute(
+        insert(IdempotencyKeyRow)
+        .values(user_id=caller.user_id, key=key, fingerprint=fingerprint, status_code=status_code, body=body)
+        .on_conflict_do_nothing()
+    )
+
+
+def _json(body: bytes, status_code: int, *, replayed: bool = False) -> Response:
+    headers = {"Idempotency-Replayed": "true"} if replayed else None
+    return Response(body, status_code, headers, media_type="application/json")

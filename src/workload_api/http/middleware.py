@@ -1,0 +1,145 @@
+"""What happens to every API request before routing: its id, its log line, its slash, the bounds of its body."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from workload_api.http.errors import error_body
+
+log = structlog.get_logger("workload_api.access")
+
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that (lower-case) name."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+class RequestIds:
+    """Gives each request an id (the client's ``X-Request-Id`` where it sent a sane one) and each one a log line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = header(scope, b"x-request-id")
+        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope["request_id"] = request_id
+        began, status = time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
+                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                log.debug(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=round((time.perf_counter() - began) * 1000, 1),
+                )
+
+
+class OneSlash:
+    """Lets every path answer the same with and without a trailing slash, directly (§2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route without the slash; lists remember the path as the client sent it."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            scope = {**scope, "client_path": scope.get("raw_path", path.encode()).decode("latin-1").split("?")[0]}
+            if path.startswith("/api/") and path.endswith("/") and not path.endswith("//"):
+                scope["path"] = path[:-1]
+                scope["raw_path"] = scope.get("raw_path", path.encode()).removesuffix(b"/")
+        await self._app(scope, receive, send)
+
+
+class BodyBounds:
+    """Reads the body of an API request whole before routing, within a limit and a time.
+
+    A body that is too large, too slow or cut off is refused before anything has been done.
+
+    Args:
+        app: What answers then.
+        limit: Bytes.
+        seconds: How long the client may take to send it.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
+        self._app = app
+        self._limit = limit
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read, then hand on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = header(scope, b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._limit:
+            await self._refuse(send, 413, f"The body is over the limit of {self._limit} bytes.", "BODY_TOO_LARGE")
+            return
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > self._limit:
+                        text = f"The body is over the limit of {self._limit} bytes."
+                        await self._refuse(send, 413, text, "BODY_TOO_LARGE")
+                        return
+                    chunks.append(chunk)
+                    if not message.get("more_body"):
+                        break
+        except TimeoutError:
+            text = f"The body did not arrive whole within {self._seconds:g} seconds; nothing was done."
+            await self._refuse(send, 408, text, "BODY_TOO_SLOW")
+            return
+        body: bytes | None = b"".join(chunks)
+
+        async def replay() -> Message:
+            nonlocal body
+            if body is not None:
+                whole, body = body, None
+                return {"type": "http.request", "body": whole, "more_body": False}
+            return await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _refuse(self, send: Send, status: int, message: str, code: str) -> None:
+        content = json.dumps(error_body(message, message, code)).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})

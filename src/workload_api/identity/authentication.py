@@ -1,0 +1,85 @@
+"""From the ``Authorization`` header to the caller."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+
+from sqlalchemy import select, update
+
+from workload_api.clock import utc_now
+from workload_api.db.engine import Database
+from workload_api.db.models import OrganizationRow, TokenRow, UserRow
+from workload_api.domain.errors import Unauthenticated
+from workload_api.identity.rights import Caller
+from workload_api.identity.tokens import digest
+
+CACHE_SECONDS = 1.0
+"""How long a token is taken as good without a look at the database: a revoked one works no longer than this."""
+_CACHE_SIZE = 4096
+
+
+class Authenticator:
+    """Knows callers by their tokens.
+
+    Args:
+        database: Where tokens are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        self._used: set[str] = set()
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        """The caller that an ``Authorization`` header (``Bearer …`` or ``Token …``) names.
+
+        Raises:
+            Unauthenticated: There is no such header, or no such token, or it has been revoked.
+        """
+        scheme, _, token = (authorization or "").partition(" ")
+        token = token.strip()
+        if scheme.lower() not in ("bearer", "token") or not token:
+            raise Unauthenticated("No API token: send the header `Authorization: Bearer TOKEN`.")
+        key = digest(token)
+        now = time.monotonic()
+        cached = self._known.get(key)
+        if cached is not None and now - cached[0] < CACHE_SECONDS:
+            return cached[1]
+        caller = await self._look_up(key)
+        self._known[key] = (now, caller)
+        self._known.move_to_end(key)
+        if len(self._known) > _CACHE_SIZE:
+            self._known.popitem(last=False)
+        self._used.add(caller.token_id)
+        return caller
+
+    async def _look_up(self, key: bytes) -> Caller:
+        statement = (
+            select(
+                UserRow.id,
+                UserRow.organization_id,
+                OrganizationRow.tenant_id,
+                UserRow.username,
+                UserRow.email,
+                UserRow.first_name,
+                UserRow.last_name,
+                TokenRow.id,
+            )
+            .join(UserRow, UserRow.id == TokenRow.user_id)
+            .join(OrganizationRow, OrganizationRow.id == UserRow.organization_id)
+            .where(TokenRow.digest == key, TokenRow.revoked_at.is_(None))
+        )
+        async with self._database.read() as session:
+            row = (await session.execute(statement)).one_or_none()
+        if row is None:
+            self._known.pop(key, None)
+            raise Unauthenticated("This API token is not known or has been revoked.")
+        return Caller(*row)
+
+    async def flush_last_use(self) -> None:
+        """Write down which tokens were used since the last call."""
+        used, self._used = self._used, set()
+        if used:
+            async with self._database.write() as session:
+                await session.execute(update(TokenRow).where(TokenRow.id.in_(used)).values(last_used_at=utc_now()))

@@ -1,0 +1,1 @@
+"""Runtimes: what makes protons run. They do not know each other."""

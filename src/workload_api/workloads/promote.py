@@ -1,0 +1,155 @@
+"""Promote: the in-place step of a workload from its draft artifact to that same artifact, locked (§5).
+
+It touches the database alone. The proton keeps running, the route stays, requests under way see nothing.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from workload_api.artifacts.service import refuse_unbuilt
+from workload_api.clock import utc_now
+from workload_api.db.changes import mark_changed
+from workload_api.db.locks import locked, write_together
+from workload_api.db.models import ArtifactRepositoryRow, ArtifactRow, EventRow, ReplacementRow, WorkloadRow
+from workload_api.domain.errors import Unprocessable
+from workload_api.domain.ids import new_id
+from workload_api.domain.transitions import NOT_ACTIVE
+from workload_api.events.service import event_values
+from workload_api.identity.rights import Caller, missing, require, roles_column
+
+_Standing = tuple[WorkloadRow, ArtifactRow, ArtifactRepositoryRow, str | None, str | None]
+
+
+async def promote(session: AsyncSession, caller: Caller, workload_id: str) -> int:
+    """Promote a workload in one transaction: all five effects of §5, or none.
+
+    Args:
+        session: A unit of work.
+        caller: Needs the right to update both the workload and its artifact.
+        workload_id: Which.
+
+    Returns:
+        The artifact's version.
+
+    Raises:
+        NotFound: There is no such workload for this caller.
+        Forbidden: The caller may see it, but not update it or its artifact.
+        Unprocessable: Something stands in the way; nothing has changed.
+    """
+    standing = await _lock(session, caller, workload_id)
+    workload, artifact, repository, workload_roles, artifact_roles = standing
+    require(workload_roles, "update", "workload", workload_id)
+    require(artifact_roles, "update", "artifact", artifact.id)
+    refuse_unpromotable(workload, artifact)
+
+    now, version = utc_now(), repository.last_version_number + 1
+    details = {"artifactId": artifact.id, "version": version, "protonId": workload.proton_id}
+    message = f"Promoted: the artifact {artifact.id} is locked as version {version}."
+    await write_together(
+        session,
+        [
+            update(ArtifactRow.__table__)
+            .where(ArtifactRow.id == artifact.id)
+            .values(status="locked", version=version, updated_at=now),
+            update(ArtifactRepositoryRow.__table__)
+            .where(ArtifactRepositoryRow.id == repository.id)
+            .values(last_version_number=version, updated_at=now),
+            update(WorkloadRow.__table__)
+            .where(WorkloadRow.id == workload_id)
+            .values(
+                statistics_epoch=workload.statistics_epoch + 1,
+                statistics_since=now,
+                draft_artifact_id=None,
+                expires_at=None,
+                updated_at=now,
+            ),
+            insert(ReplacementRow.__table__).values(
+                id=new_id(),
+                workload_id=workload_id,
+                organization_id=caller.organization_id,
+                user_id=caller.user_id,
+                artifact_id=artifact.id,
+                name=workload.name,
+                reason="promote",
+                status="completed",
+                strategy="rolling",
+                message=message,
+                config={"warmupDurationMinutes": 0, "keepOldVersionMinutes": 0},
+                runtime=workload.runtime,
+                previous_proton_ids=[workload.proton_id],
+                candidate_proton_ids=[workload.proton_id],
+                created_at=now,
+                updated_at=now,
+                deployed_at=now,
+                switched_at=now,
+            ),
+            insert(EventRow.__table__).values(
+                **event_values(
+                    workload_id, "workload.promoted", "Promoted", message, actor_id=caller.user_id, details=details
+                )
+            ),
+        ],
+    )
+    mark_changed(session, workload_id)
+    return version
+
+
+def refuse_unpromotable(workload: WorkloadRow, artifact: ArtifactRow) -> None:
+    """Let through a workload that nothing keeps from being promoted.
+
+    Raises:
+        Unprocessable: The first thing that stands in the way.
+    """
+    if workload.expired_at is not None or workload.status in NOT_ACTIVE:
+        state = "expired" if workload.expired_at is not None else workload.status
+        raise Unprocessable(
+            f"The workload {workload.id} has no active proton: it is {state}; start it first.", code="NO_ACTIVE_PROTON"
+        )
+    if artifact.status != "draft":
+        raise Unprocessable(
+            f"The artifact {artifact.id} of the workload {workload.id} is not a draft: it is locked as version "
+            f"{artifact.version} already.",
+            code="ARTIFACT_NOT_DRAFT",
+        )
+    if workload.replacement_id is not None:
+        raise Unprocessable(
+            f"A replacement of the workload {workload.id} is in progress; wait for it to end or cancel it.",
+            code="REPLACEMENT_IN_PROGRESS",
+        )
+    refuse_unbuilt(artifact.id, artifact.spec)
+
+
+async def _lock(session: AsyncSession, caller: Caller, workload_id: str) -> Row[_Standing]:
+    """Lock workload, artifact and repository and read all that promote decides on, in one round trip as a rule."""
+    statement = locked(_standing(caller, workload_id), WorkloadRow, ArtifactRow, ArtifactRepositoryRow)
+    found = (await session.execute(statement)).one_or_none()
+    if found is None:
+        # Not there; or moved to another artifact or proton while we waited for its lock, so that the join of the
+        # old state fell apart. Under the lock of the workload alone it cannot move again.
+        alone = select(WorkloadRow.id).where(WorkloadRow.id == workload_id)
+        await session.execute(locked(alone))
+        found = (await session.execute(statement)).one_or_none()
+    if found is None:
+        raise missing("workload", workload_id)
+    return found
+
+
+def _standing(caller: Caller, workload_id: str) -> Select[_Standing]:
+    return (
+        select(
+            WorkloadRow,
+            ArtifactRow,
+            ArtifactRepositoryRow,
+            roles_column(caller, WorkloadRow.id),
+            roles_column(caller, ArtifactRow.id),
+        )
+        .join(ArtifactRow, ArtifactRow.id == WorkloadRow.artifact_id)
+        .join(ArtifactRepositoryRow, ArtifactRepositoryRow.id == ArtifactRow.repository_id)
+        .where(
+            WorkloadRow.id == workload_id,
+            WorkloadRow.organization_id == caller.organization_id,
+            WorkloadRow.deleted_at.is_(None),
+        )
+    )
