@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _absolute(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+        if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
             raise ValueError("must be an absolute http or https URL")
         return value.rstrip("/") if value else None
 
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     def _fit_together(self) -> Settings:
         if self.workers > 1 and self.is_sqlite:
             raise ValueError("WORKERS over 1 needs PostgreSQL (DATABASE_URL=postgresql://…): SQLite has one writer")
-        if self.runtime == "process" and not self.allow_remote_process_runtime and not is_loopback(self.host):
+        if not self.allow_remote_process_runtime and not is_loopback(self.host):
             raise ValueError(
                 f"HOST {self.host} is not a loopback address, and the process runtime would let every user who reaches "
                 "it run commands on this machine; use 127.0.0.1, or set ALLOW_REMOTE_PROCESS_RUNTIME=true if you "

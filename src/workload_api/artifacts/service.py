@@ -144,7 +144,7 @@ async def clone_artifact(session: AsyncSession, caller: Caller, artifact_id: str
         Forbidden: The caller may not add to its repository.
     """
     source = await get_artifact_row(session, caller, artifact_id, "view")
-    content = ArtifactContent(name, source.description, source.type, source.spec)  # type: ignore[arg-type]
+    content = ArtifactContent(name, source.description, source.type, source.spec)
     return await create_artifact(session, caller, content, repository_id=source.repository_id)
 
 

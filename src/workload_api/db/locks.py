@@ -6,17 +6,19 @@ Locks are always taken in the order workload → artifact → repository → rep
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Select, literal, select
+from sqlalchemy import Select, Table, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import UpdateBase
 
+from workload_api.db.models import Base
 
-T = TypeVar("T", bound=tuple[Any, ...])
+
+S = TypeVar("S", bound=Select[*tuple[Any, ...]])
 
 
-def locked(statement: Select[T], *tables: Any, skip_locked: bool = False) -> Select[T]:
+def locked(statement: S, *tables: type[Base], skip_locked: bool = False) -> S:
     """Lock the rows that a statement selects against changes, not against being pointed at.
 
     Args:
@@ -25,6 +27,11 @@ def locked(statement: Select[T], *tables: Any, skip_locked: bool = False) -> Sel
         skip_locked: Leave out rows that somebody else holds.
     """
     return statement.with_for_update(key_share=True, of=tables or None, skip_locked=skip_locked)
+
+
+def table_of(row: type[Base]) -> Table:
+    """The table of a row class, for writes that bypass the session's copies of rows."""
+    return cast(Table, row.__table__)
 
 
 async def write_together(session: AsyncSession, writes: Sequence[UpdateBase]) -> None:

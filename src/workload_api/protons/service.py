@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.clock import utc_now
@@ -142,8 +142,8 @@ async def report_gone(session: AsyncSession, controller_id: str, proton: OwnedPr
     row = await _guarded(session, controller_id, proton)
     if row is None or row.desired_state == "running":
         return False
-    status = status_at_rest(row.desired_state)  # type: ignore[arg-type]
-    if may_change(row.status, status):  # type: ignore[arg-type]
+    status = status_at_rest(row.desired_state)
+    if may_change(row.status, status):
         row.status = status
         row.replicas, row.running_since, row.observed_at = [], None, utc_now()
         row.controller_id = None
@@ -180,8 +180,8 @@ async def _guarded(session: AsyncSession, controller_id: str, proton: OwnedProto
 
 async def _show(session: AsyncSession, row: ProtonRow) -> None:
     """Let the workload show the status of its active proton; one that was ended stays ended."""
-    status = shown(row.status)  # type: ignore[arg-type]
-    allowed = WorkloadRow.expired_at.is_(None) if status not in ("stopping", "terminated") else or_(True)
+    status = shown(row.status)
+    allowed = WorkloadRow.expired_at.is_(None) if status not in ("stopping", "terminated") else true()
     await session.execute(
         update(WorkloadRow)
         .where(WorkloadRow.id == row.workload_id, WorkloadRow.proton_id == row.id, allowed)

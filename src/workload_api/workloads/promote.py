@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from workload_api.artifacts.service import refuse_unbuilt
 from workload_api.clock import utc_now
 from workload_api.db.changes import mark_changed
-from workload_api.db.locks import locked, write_together
+from workload_api.db.locks import locked, table_of, write_together
 from workload_api.db.models import ArtifactRepositoryRow, ArtifactRow, EventRow, ReplacementRow, WorkloadRow
 from workload_api.domain.errors import Unprocessable
 from workload_api.domain.ids import new_id
@@ -19,7 +19,6 @@ from workload_api.domain.transitions import NOT_ACTIVE
 from workload_api.events.service import event_values
 from workload_api.identity.rights import Caller, missing, require, roles_column
 
-_Standing = tuple[WorkloadRow, ArtifactRow, ArtifactRepositoryRow, str | None, str | None]
 
 
 async def promote(session: AsyncSession, caller: Caller, workload_id: str) -> int:
@@ -50,13 +49,13 @@ async def promote(session: AsyncSession, caller: Caller, workload_id: str) -> in
     await write_together(
         session,
         [
-            update(ArtifactRow.__table__)
+            update(table_of(ArtifactRow))
             .where(ArtifactRow.id == artifact.id)
             .values(status="locked", version=version, updated_at=now),
-            update(ArtifactRepositoryRow.__table__)
+            update(table_of(ArtifactRepositoryRow))
             .where(ArtifactRepositoryRow.id == repository.id)
             .values(last_version_number=version, updated_at=now),
-            update(WorkloadRow.__table__)
+            update(table_of(WorkloadRow))
             .where(WorkloadRow.id == workload_id)
             .values(
                 statistics_epoch=workload.statistics_epoch + 1,
@@ -65,7 +64,7 @@ async def promote(session: AsyncSession, caller: Caller, workload_id: str) -> in
                 expires_at=None,
                 updated_at=now,
             ),
-            insert(ReplacementRow.__table__).values(
+            insert(table_of(ReplacementRow)).values(
                 id=new_id(),
                 workload_id=workload_id,
                 organization_id=caller.organization_id,
@@ -85,7 +84,7 @@ async def promote(session: AsyncSession, caller: Caller, workload_id: str) -> in
                 deployed_at=now,
                 switched_at=now,
             ),
-            insert(EventRow.__table__).values(
+            insert(table_of(EventRow)).values(
                 **event_values(
                     workload_id, "workload.promoted", "Promoted", message, actor_id=caller.user_id, details=details
                 )
@@ -121,7 +120,7 @@ def refuse_unpromotable(workload: WorkloadRow, artifact: ArtifactRow) -> None:
     refuse_unbuilt(artifact.id, artifact.spec)
 
 
-async def _lock(session: AsyncSession, caller: Caller, workload_id: str) -> Row[_Standing]:
+async def _lock(session: AsyncSession, caller: Caller, workload_id: str) -> Row[WorkloadRow, ArtifactRow, ArtifactRepositoryRow, str | None, str | None]:
     """Lock workload, artifact and repository and read all that promote decides on, in one round trip as a rule."""
     statement = locked(_standing(caller, workload_id), WorkloadRow, ArtifactRow, ArtifactRepositoryRow)
     found = (await session.execute(statement)).one_or_none()
@@ -136,7 +135,7 @@ async def _lock(session: AsyncSession, caller: Caller, workload_id: str) -> Row[
     return found
 
 
-def _standing(caller: Caller, workload_id: str) -> Select[_Standing]:
+def _standing(caller: Caller, workload_id: str) -> Select[WorkloadRow, ArtifactRow, ArtifactRepositoryRow, str | None, str | None]:
     return (
         select(
             WorkloadRow,

@@ -228,7 +228,7 @@ async def start_workload(session: AsyncSession, caller: Caller, workload_id: str
     proton.replicas, proton.log_tail, proton.message, proton.running_since = None, None, None, None
     workload.status = "submitted"
     if workload.draft_artifact_id is not None:
-        workload.expires_at = database_now(settings.draft_ttl)  # type: ignore[assignment]
+        workload.expires_at = database_now(settings.draft_ttl)
     await session.flush()
     await _note(session, caller, workload_id, "workload.started", "Started", "Start was asked for.")
 

@@ -25,7 +25,7 @@ class ArtifactRepositoryRow(Changed, Base):
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     creator_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str] = mapped_column(Text)
-    type: Mapped[str] = mapped_column(String(16))
+    type: Mapped[ArtifactType] = mapped_column(String(16))
     last_version_number: Mapped[int] = mapped_column(default=0)
     deleted_at: Mapped[datetime | None]
     """Set once deleted: the row goes when nothing points at it any more."""
@@ -49,8 +49,8 @@ class ArtifactRow(Changed, Base):
     repository_id: Mapped[str] = mapped_column(ForeignKey("artifact_repositories.id"))
     name: Mapped[str] = mapped_column(Text)
     description: Mapped[str] = mapped_column(Text, default="")
-    type: Mapped[str] = mapped_column(String(16))
-    status: Mapped[str] = mapped_column(String(16), default="draft")
+    type: Mapped[ArtifactType] = mapped_column(String(16))
+    status: Mapped[ArtifactStatus] = mapped_column(String(16), default="draft")
     version: Mapped[int | None]
     spec: Mapped[dict[str, Any]]
     deleted_at: Mapped[datetime | None]

@@ -26,7 +26,7 @@ class EventRow(Identified, Base):
 
     workload_id: Mapped[str] = mapped_column(ForeignKey("workloads.id", ondelete="CASCADE"))
     event_type: Mapped[str] = mapped_column(String(64))
-    severity: Mapped[str] = mapped_column(String(8), default="Normal")
+    severity: Mapped[EventSeverity] = mapped_column(String(8), default="Normal")
     reason: Mapped[str] = mapped_column(String(64))
     message: Mapped[str] = mapped_column(Text)
     actor_id: Mapped[str | None] = mapped_column(ID)

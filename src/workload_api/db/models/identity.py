@@ -59,8 +59,8 @@ class SharedRoleRow(Identified, Base):
         Index("ix_shared_roles_subject", "subject_id", "resource_type", "resource_id"),
     )
 
-    resource_type: Mapped[str] = mapped_column(String(24))
+    resource_type: Mapped[ResourceType] = mapped_column(String(24))
     resource_id: Mapped[str] = mapped_column(ID)
-    subject_type: Mapped[str] = mapped_column(String(16))
+    subject_type: Mapped[SubjectType] = mapped_column(String(16))
     subject_id: Mapped[str] = mapped_column(ID)
-    role: Mapped[str] = mapped_column(String(16))
+    role: Mapped[SharingRole] = mapped_column(String(16))

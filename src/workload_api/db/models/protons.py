@@ -44,9 +44,9 @@ class ProtonRow(Changed, Base):
     artifact_id: Mapped[str] = mapped_column(ForeignKey("artifacts.id"))
     creator_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str]
-    role: Mapped[str | None] = mapped_column(String(16))
-    status: Mapped[str] = mapped_column(String(16), default="submitted")
-    desired_state: Mapped[str] = mapped_column(String(16), default="running")
+    role: Mapped[ProtonRole | None] = mapped_column(String(16))
+    status: Mapped[ProtonStatus] = mapped_column(String(16), default="submitted")
+    desired_state: Mapped[DesiredState] = mapped_column(String(16), default="running")
     generation: Mapped[int] = mapped_column(default=1)
     """Grows with every change of what is wanted, so that a late report on the state before is dropped."""
     spec: Mapped[dict[str, Any]]

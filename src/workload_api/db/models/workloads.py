@@ -49,9 +49,9 @@ class WorkloadRow(Changed, Base):
     creator_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
-    importance: Mapped[str] = mapped_column(String(16), default="low")
-    type: Mapped[str] = mapped_column(String(16))
-    status: Mapped[str] = mapped_column(String(16), default="submitted")
+    importance: Mapped[Importance] = mapped_column(String(16), default="low")
+    type: Mapped[ArtifactType] = mapped_column(String(16))
+    status: Mapped[ProtonStatus] = mapped_column(String(16), default="submitted")
     """The status of the active proton, seen from outside; changed in the same transaction as the proton's."""
     artifact_id: Mapped[str] = mapped_column(ForeignKey("artifacts.id"))
     draft_artifact_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id"), unique=True)

@@ -93,7 +93,7 @@ def write_replica(state_dir: Path, path: Path, meta: Record) -> Record:
 
     Args:
         state_dir: The runtime's directory.
-        path: The replica's directory; made if missing.
+        path: The replica's directory, which must be there.
         meta: What ``replica.json`` is to hold, without ``port``.
 
     Returns:
@@ -101,7 +101,6 @@ def write_replica(state_dir: Path, path: Path, meta: Record) -> Record:
     """
     with exclusive(state_dir / "ports.lock"):
         meta = {**meta, "port": free_port(taken_ports(state_dir))}
-        make_directory(path)
         write_record(path / "replica.json", meta)
     return meta
 

@@ -47,7 +47,7 @@ class _Source:
         # The newer one first: if it is rotated meanwhile, it is met again under the older name, and left out there.
         for name in ("output.log", "output.log.1"):
             with suppress(FileNotFoundError):
-                found.append(stack.enter_context(open(self.path / name, "rb")))
+                found.append(stack.enter_context((self.path / name).open("rb")))
         if len(found) == 2 and os.path.sameopenfile(found[0].fileno(), found[1].fileno()):
             found.pop()
         return found[::-1]

@@ -43,11 +43,14 @@ def observe_replica(replica: ReplicaFiles) -> ReplicaObservation:
         seen.append(_observe_container(files, meta, ready))
         changes.append((ready, _changed_at(files, meta, ready, created)))
         started.append(files.started_ever)
-        if meta["primary"] and files.running:
-            port = (files.probe or {}).get("port") or replica.meta["port"]
+        if meta["primary"] and files.running and files.state is not None:
+            port = (files.probe or {}).get("port") or files.state["port"]
             address = f"{NODE_ADDRESS}:{port}"
     all_ready = bool(seen) and all(ready for ready, _ in changes)
-    since = max(at for _, at in changes) if all_ready else min((at for ready, at in changes if not ready), default=created)
+    if all_ready:
+        since = max(at for _, at in changes)
+    else:
+        since = min((at for ready, at in changes if not ready), default=created)
     phase: ReplicaPhase = "running" if any(started) else "pending"
     return ReplicaObservation(
         name=replica.name,

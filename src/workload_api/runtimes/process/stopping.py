@@ -151,8 +151,10 @@ def _discard(replica: ReplicaFiles) -> bool:
             locks.append(lock)
         # Renamed first: a crash in the middle leaves no half replica, only rubbish.
         make_directory(proton / TRASH)
-        with suppress(FileNotFoundError):
+        try:
             replica.path.rename(proton / TRASH / secrets.token_hex(8))
+        except FileNotFoundError:  # Another server cleared the replica, or the rubbish, away at the same time.
+            return not replica.path.exists()
     finally:
         for lock in locks:
             os.close(lock)
@@ -173,16 +175,16 @@ def empty_trash(proton: Path) -> None:
         for name in directories:
             path = os.path.join(root, name)
             if not os.path.islink(path):
-                os.chmod(path, 0o700)  # An app may have locked us out of its own directories.
+                with suppress(FileNotFoundError):
+                    os.chmod(path, 0o700)  # An app may have locked us out of its own directories.
     shutil.rmtree(trash, ignore_errors=True)
 
 
 def has_replica(proton: Path) -> bool:
     """Tell whether a directory of the state directory is a proton with compute."""
     with suppress(FileNotFoundError, NotADirectoryError):
-        for generation in os.scandir(proton):
-            if generation.name.isdigit() and generation.is_dir():
-                with os.scandir(generation.path) as replicas:
-                    if any(read_record(Path(entry.path) / "replica.json") for entry in replicas):
-                        return True
+        for generation in filter(str.isdigit, os.listdir(proton)):
+            for name in os.listdir(proton / generation):
+                if read_record(proton / generation / name / "replica.json") is not None:
+                    return True
     return False

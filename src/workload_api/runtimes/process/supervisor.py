@@ -105,6 +105,7 @@ class LogFile:
     """
 
     def __init__(self, directory: Path, limit: int) -> None:
+        """Take the directory of the output and the limit in bytes; opened at the first line."""
         self._path = directory / "output.log"
         self._old = directory / "output.log.1"
         self._limit = max(limit // 2, 1)
@@ -154,6 +155,7 @@ class LineSplitter:
     """Makes lines of the pieces in which output arrives."""
 
     def __init__(self) -> None:
+        """Begin with nothing."""
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -175,6 +177,7 @@ class Supervisor:
     """Runs one command to its end; see the module's text."""
 
     def __init__(self, directory: Path, spec: dict[str, Any]) -> None:
+        """Take the container's directory and what to run there."""
         self._directory = directory
         self._spec = spec
         self._log = LogFile(Path(spec["log_dir"]), spec["log_limit"])

@@ -1,0 +1,1 @@
+"""The server's version and the caller's account."""

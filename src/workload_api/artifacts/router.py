@@ -1,0 +1,187 @@
+"""The operations on artifacts and their repositories (§3)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from workload_api.artifacts import queries, service
+from workload_api.artifacts.answers import artifact_answer, repository_answer
+from workload_api.artifacts.queries import ArtifactFilter
+from workload_api.artifacts.schemas import (
+    ArtifactCloneRequest,
+    ArtifactFormatted,
+    ArtifactListResponse,
+    ArtifactRepositoryFormatted,
+    ArtifactRepositoryListResponse,
+    ArtifactSortQueryParams,
+    ArtifactStatus,
+    ArtifactType,
+    CommonSortQueryParams,
+    InputArtifact,
+    UpdateArtifactRequest,
+)
+from workload_api.artifacts.service import ArtifactContent
+from workload_api.http.context import Authenticated, Context
+from workload_api.http.idempotency import answer_once
+from workload_api.http.json_route import JsonRoute
+from workload_api.http.paging import Paged
+from workload_api.http.responses import refusals
+from workload_api.identity.rights import Caller
+
+artifacts = APIRouter(prefix="/artifacts", tags=["artifacts"], route_class=JsonRoute)
+repositories = APIRouter(prefix="/artifactRepositories", tags=["artifact repositories"], route_class=JsonRoute)
+
+ArtifactId = Annotated[str, Path(description="Id of the artifact.", examples=["0193af0e5c1b8f2a4d6e9b3c"])]
+RepositoryId = Annotated[str, Path(description="Id of the artifact repository.")]
+Search = Annotated[
+    str | None, Query(max_length=100, description="Part of the name, description or id, in any letter case.")
+]
+Ids = Annotated[list[str] | None, Query(description="Only these ids; may repeat.")]
+CreatedBy = Annotated[str | None, Query(alias="createdBy", description="Only those made by this user (id).")]
+
+
+def content_of(body: InputArtifact) -> ArtifactContent:
+    """What a client said about an artifact, as the service takes it."""
+    return ArtifactContent(body.name, body.description, body.type, body.spec.as_sent())
+
+
+async def _shown(session: AsyncSession, caller: Caller, artifact_id: str) -> ArtifactFormatted:
+    return artifact_answer(await queries.get_artifact(session, caller, artifact_id))
+
+
+@artifacts.post("", status_code=201, summary="Create an artifact", responses=refusals(400, 404, 409))
+async def create_artifact(request: Request, context: Context, caller: Authenticated, body: InputArtifact) -> ArtifactFormatted:
+    """Make a draft, in a new repository of the same name or in the one named; `status: locked` locks it at once."""
+
+    async def act(session: AsyncSession) -> ArtifactFormatted:
+        artifact = await service.create_artifact(
+            session, caller, content_of(body), status=body.status, repository_id=body.artifact_repository_id
+        )
+        return await _shown(session, caller, artifact.id)
+
+    return await answer_once(request, context.database, caller, act, 201)  # type: ignore[return-value]
+
+
+@artifacts.get("", summary="List artifacts", responses=refusals(400))
+async def list_artifacts(
+    context: Context,
+    caller: Authenticated,
+    paging: Paged,
+    search: Search = None,
+    ids: Ids = None,
+    created_by: CreatedBy = None,
+    artifact_type: Annotated[ArtifactType | None, Query(alias="type")] = None,
+    status: Annotated[ArtifactStatus | None, Query()] = None,
+    repository_id: Annotated[str | None, Query(alias="repositoryId")] = None,
+    order_by: Annotated[ArtifactSortQueryParams | None, Query(alias="orderBy")] = None,
+) -> ArtifactListResponse:
+    """The artifacts that the caller may see, the newest first by default."""
+    wanted = ArtifactFilter(search, ids, created_by, artifact_type, status, repository_id)
+    async with context.database.read() as session:
+        found, total = await queries.list_artifacts(session, caller, wanted, order_by, paging)
+    return ArtifactListResponse(**paging.page([artifact_answer(view) for view in found], total))
+
+
+@artifacts.get("/{artifact_id}", summary="Read an artifact", responses=refusals(400, 404))
+async def read_artifact(context: Context, caller: Authenticated, artifact_id: ArtifactId) -> ArtifactFormatted:
+    """One artifact, draft or locked."""
+    async with context.database.read() as session:
+        return await _shown(session, caller, artifact_id)
+
+
+@artifacts.patch("/{artifact_id}", summary="Change or lock a draft", responses=refusals(400, 404))
+async def update_artifact(
+    context: Context, caller: Authenticated, artifact_id: ArtifactId, body: UpdateArtifactRequest
+) -> ArtifactFormatted:
+    """Change the fields given (`spec` is replaced whole); `{"status": "locked"}` locks as the next version."""
+    async with context.database.write() as session:
+        await service.change_artifact(
+            session,
+            caller,
+            artifact_id,
+            name=body.name,
+            description=body.description,
+            spec=body.spec.as_sent() if body.spec is not None else None,
+            status=body.status,
+        )
+        return await _shown(session, caller, artifact_id)
+
+
+@artifacts.put("/{artifact_id}", summary="Replace a draft's content", responses=refusals(400, 404))
+async def replace_artifact(
+    context: Context, caller: Authenticated, artifact_id: ArtifactId, body: InputArtifact
+) -> ArtifactFormatted:
+    """Replace name, description and spec of a draft; `status: locked` locks it as well."""
+    async with context.database.write() as session:
+        await service.change_artifact(
+            session,
+            caller,
+            artifact_id,
+            name=body.name,
+            description=body.description,
+            artifact_type=body.type if "type" in body.model_fields_set else None,
+            spec=body.spec.as_sent(),
+            status=body.status,
+        )
+        return await _shown(session, caller, artifact_id)
+
+
+@artifacts.post("/{artifact_id}/clone", summary="Clone an artifact", responses=refusals(400, 404))
+async def clone_artifact(
+    request: Request, context: Context, caller: Authenticated, artifact_id: ArtifactId, body: ArtifactCloneRequest
+) -> ArtifactFormatted:
+    """Make a new draft in the same repository with the same spec."""
+
+    async def act(session: AsyncSession) -> ArtifactFormatted:
+        artifact = await service.clone_artifact(session, caller, artifact_id, body.name)
+        return await _shown(session, caller, artifact.id)
+
+    return await answer_once(request, context.database, caller, act, 200)  # type: ignore[return-value]
+
+
+@artifacts.delete("/{artifact_id}", status_code=204, summary="Delete a draft", responses=refusals(400, 404, 409))
+async def delete_artifact(context: Context, caller: Authenticated, artifact_id: ArtifactId) -> Response:
+    """Delete a draft that no workload uses."""
+    async with context.database.write() as session:
+        await service.delete_artifact(session, caller, artifact_id)
+    return Response(status_code=204)
+
+
+@repositories.get("", summary="List artifact repositories", responses=refusals())
+async def list_repositories(
+    context: Context,
+    caller: Authenticated,
+    paging: Paged,
+    search: Search = None,
+    ids: Ids = None,
+    created_by: CreatedBy = None,
+    artifact_type: Annotated[ArtifactType | None, Query(alias="type")] = None,
+    order_by: Annotated[CommonSortQueryParams | None, Query(alias="orderBy")] = None,
+) -> ArtifactRepositoryListResponse:
+    """The repositories that the caller may see, the newest first by default."""
+    wanted = ArtifactFilter(search, ids, created_by, artifact_type)
+    async with context.database.read() as session:
+        found, total = await queries.list_repositories(session, caller, wanted, order_by, paging)
+    return ArtifactRepositoryListResponse(**paging.page([repository_answer(view) for view in found], total))
+
+
+@repositories.get("/{artifact_repository_id}", summary="Read an artifact repository", responses=refusals(404))
+async def read_repository(
+    context: Context, caller: Authenticated, artifact_repository_id: RepositoryId
+) -> ArtifactRepositoryFormatted:
+    """One repository with its last version number and how many artifacts it holds."""
+    async with context.database.read() as session:
+        return repository_answer(await queries.get_repository(session, caller, artifact_repository_id))
+
+
+@repositories.delete(
+    "/{artifact_repository_id}", status_code=204, summary="Delete an artifact repository", responses=refusals(404, 409)
+)
+async def delete_repository(context: Context, caller: Authenticated, artifact_repository_id: RepositoryId) -> Response:
+    """Delete a repository with all its artifacts, unless a workload uses one."""
+    async with context.database.write() as session:
+        await service.delete_repository(session, caller, artifact_repository_id)
+    return Response(status_code=204)

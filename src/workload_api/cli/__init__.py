@@ -1,0 +1,5 @@
+"""The command line: ``workload-api serve|migrate|user|token|demo``."""
+
+from workload_api.cli.main import app, main
+
+__all__ = ["app", "main"]

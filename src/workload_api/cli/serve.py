@@ -1,0 +1,148 @@
+"""``workload-api serve``: checks, the two ``export`` lines, and uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from workload_api.app import Server
+from workload_api.cli.logs import configure_logging
+from workload_api.db.engine import Database
+from workload_api.db.schema import check_schema, migrate
+from workload_api.identity.service import ensure_administrator
+from workload_api.settings import Settings, SettingsError, load_settings
+
+_BACKLOG = 2048
+_GRACEFUL_SECONDS = 10
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        SettingsError: A setting cannot work here.
+        SchemaError: The PostgreSQL database's schema does not fit.
+    """
+    configure_logging(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    lock = _only_server(settings)
+    token = asyncio.run(_prepare(settings))
+    listener = _listen(settings)
+    port = listener.getsockname()[1]
+    _announce(settings, port, token)
+    # Workers read their settings from the environment, so what came by options goes there.
+    os.environ.update(_as_environment(settings))
+    config = uvicorn.Config(
+        "workload_api.cli.serve:make_app",
+        factory=True,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        backlog=_BACKLOG,
+        workers=settings.workers,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        timeout_keep_alive=75,
+        h11_max_incomplete_event_size=65536,
+    )
+    try:
+        if settings.workers > 1:
+            Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def make_app() -> Server:
+    """The application of one server process, by the settings in its environment."""
+    settings = load_settings()
+    configure_logging(settings)
+    return Server(settings)
+
+
+async def _prepare(settings: Settings) -> str:
+    if settings.is_sqlite:
+        await migrate(settings.sqlalchemy_url)
+    else:
+        await check_schema(settings.sqlalchemy_url)
+    database = Database(settings.sqlalchemy_url, 1)
+    try:
+        async with database.write() as session:
+            given = settings.admin_token.get_secret_value() if settings.admin_token else None
+            return await ensure_administrator(session, settings.data_dir, given)
+    finally:
+        await database.close()
+
+
+def _only_server(settings: Settings) -> IO[str] | None:
+    """Hold the lock that lets one server at a time work on a SQLite file.
+
+    Raises:
+        SettingsError: Another server holds it.
+    """
+    path = settings.sqlite_path
+    if path is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = Path(f"{path}.server-lock").open("a+")  # noqa: SIM115 (held as long as the server runs)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise SettingsError(
+            f"another server works on {path} already; stop it, use another DATA_DIR, or use PostgreSQL for several"
+        ) from None
+    return lock
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host.strip("[]"), settings.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); free it or set PORT"
+        ) from None
+    listener.listen(_BACKLOG)
+    listener.set_inheritable(True)
+    return listener
+
+
+def _announce(settings: Settings, port: int, token: str) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    base = settings.public_url or f"http://{host}:{port}"
+    print(
+        f"""workload-api is serving at {base}   (documentation: {base}/docs)
+
+export DATAROBOT_ENDPOINT={base}/api/v2
+export DATAROBOT_API_TOKEN={token}
+""",
+        flush=True,
+    )
+
+
+def _as_environment(settings: Settings) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in settings.model_fields_set:
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        if hasattr(value, "get_secret_value"):
+            value = value.get_secret_value()
+        elif hasattr(value, "total_seconds"):
+            value = value.total_seconds()
+        found[f"WORKLOAD_API_{name.upper()}"] = str(value)
+    return found
+

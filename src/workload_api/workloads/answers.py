@@ -1,0 +1,51 @@
+"""How workloads are shown (§4, §12)."""
+
+from __future__ import annotations
+
+from workload_api.identity.answers import user_data
+from workload_api.identity.rights import permissions_of
+from workload_api.protons.answers import status_details
+from workload_api.protons.runtime_schemas import runtime_as_answered
+from workload_api.replacements.answers import replacement_answer
+from workload_api.workloads.queries import WorkloadView
+from workload_api.workloads.schemas import ArtifactInfoFormatted, WorkloadFormatted
+
+def workload_answer(view: WorkloadView, base_url: str) -> WorkloadFormatted:
+    """A workload as the API shows it.
+
+    Args:
+        view: What was read of it.
+        base_url: By what address clients reach this server.
+    """
+    workload, artifact = view.workload, view.artifact
+    return WorkloadFormatted(
+        id=workload.id,
+        name=workload.name,
+        description=workload.description,
+        importance=workload.importance,
+        type=workload.type,
+        status=workload.status,
+        artifact_id=artifact.id,
+        artifact=ArtifactInfoFormatted(
+            id=artifact.id,
+            name=artifact.name,
+            type=artifact.type,
+            status=artifact.status,
+            version=artifact.version,
+            artifact_repository_id=artifact.repository_id,
+        ),
+        proton_id=workload.proton_id,
+        endpoint=f"{base_url}/api/v2/endpoints/workloads/{workload.id}/",
+        runtime=runtime_as_answered(workload.runtime),
+        replacement=replacement_answer(view.replacement, view.tenant_id) if view.replacement else None,
+        creator=user_data(view.creator),
+        owners=[user_data(owner) for owner in view.owners],
+        permissions=permissions_of(view.roles),
+        tags=[],
+        created_at=workload.created_at,
+        updated_at=workload.updated_at,
+        expires_at=workload.expires_at,
+        last_response=workload.last_response_at,
+        request_stats=None,
+        status_details=status_details(view.proton),
+    )

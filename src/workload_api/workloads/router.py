@@ -1,0 +1,251 @@
+"""The operations on workloads (§4, §5)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from workload_api.artifacts.router import CreatedBy, Ids, Search, content_of
+from workload_api.domain.errors import Unprocessable
+from workload_api.http.context import Authenticated, Context, ServerContext
+from workload_api.http.idempotency import HEADER, answer_once
+from workload_api.http.json_route import JsonRoute, read_json
+from workload_api.http.paging import Paged, client_base_url, public_base_url
+from workload_api.http.responses import refusals
+from workload_api.identity.rights import Caller
+from workload_api.identity.targets import require_workload
+from workload_api.protons.runtime_schemas import runtime_as_answered
+from workload_api.workloads import queries, service
+from workload_api.workloads.answers import workload_answer
+from workload_api.workloads.promote import promote
+from workload_api.workloads.queries import WorkloadFilter
+from workload_api.workloads.related import related
+from workload_api.workloads.schemas import (
+    ArtifactStatus,
+    CreateWorkloadRequest,
+    ProtonStatusFilter,
+    RelatedEntitiesResponse,
+    UpdateWorkloadRequest,
+    WorkloadFormatted,
+    WorkloadImportance,
+    WorkloadListResponse,
+    WorkloadOperationResponse,
+    WorkloadSettingsResponse,
+    WorkloadSortQueryParam,
+)
+from workload_api.workloads.service import WorkloadContent
+
+router = APIRouter(prefix="/workloads", tags=["workloads"], route_class=JsonRoute)
+
+WorkloadId = Annotated[str, Path(description="Id of the workload.", examples=["0193af0e5c1b8f2a4d6e9b3c"])]
+
+
+async def _shown(
+    session: AsyncSession, request: Request, context: ServerContext, caller: Caller, workload_id: str
+) -> WorkloadFormatted:
+    view = await queries.get_workload(session, caller, workload_id, context.settings)
+    return workload_answer(view, public_base_url(request, context.settings.public_url))
+
+
+async def _refuse_body(request: Request) -> None:
+    """Operations without a body accept none, an empty one, ``{}`` or ``null``; anything else is a mistake."""
+    body = (await request.body()).strip()
+    if body in (b"", b"{}", b"null"):
+        return
+    try:
+        content = read_json(body)
+    except ValueError:
+        raise Unprocessable("The body is not JSON, and this operation takes none.", code="VALIDATION_ERROR") from None
+    if content not in ({}, None):
+        raise Unprocessable("This operation takes no body.", code="VALIDATION_ERROR")
+
+
+@router.post("", status_code=201, summary="Create a workload", responses=refusals(400, 404))
+async def create_workload(
+    request: Request, context: Context, caller: Authenticated, body: CreateWorkloadRequest
+) -> WorkloadFormatted:
+    """Create a workload from an inline `artifact` (a draft is made with it) or from an `artifactId`.
+
+    It answers at once with the status `submitted`; poll the workload until it is `running`. On a draft it lives for
+    the draft TTL (8 hours) unless it is promoted before.
+    """
+    content = WorkloadContent(
+        name=body.name,
+        description=body.description if "description" in body.model_fields_set else "",
+        importance=body.importance,
+        runtime=body.runtime.as_sent() if body.runtime is not None else {},
+        artifact=content_of(body.artifact) if body.artifact is not None else None,
+        artifact_status=body.artifact.status if body.artifact is not None else "draft",
+        artifact_repository_id=body.artifact.artifact_repository_id if body.artifact is not None else None,
+        artifact_id=body.artifact_id,
+    )
+
+    async def act(session: AsyncSession) -> WorkloadFormatted:
+        workload_id = await service.create_workload(session, caller, content, context.settings)
+        return await _shown(session, request, context, caller, workload_id)
+
+    return await answer_once(request, context.database, caller, act, 201)  # type: ignore[return-value]
+
+
+@router.get("", summary="List workloads", responses=refusals(400))
+async def list_workloads(
+    request: Request,
+    context: Context,
+    caller: Authenticated,
+    paging: Paged,
+    search: Search = None,
+    ids: Ids = None,
+    created_by: CreatedBy = None,
+    status: Annotated[list[ProtonStatusFilter] | None, Query(description="May repeat.")] = None,
+    importance: Annotated[list[WorkloadImportance] | None, Query(description="May repeat.")] = None,
+    artifact_status: Annotated[list[ArtifactStatus] | None, Query(alias="artifactStatus")] = None,
+    artifact_id: Annotated[str | None, Query(alias="artifactId")] = None,
+    repository_id: Annotated[str | None, Query(alias="repositoryId")] = None,
+    order_by: Annotated[WorkloadSortQueryParam | None, Query(alias="orderBy")] = None,
+) -> WorkloadListResponse:
+    """The workloads that the caller may see, the newest first by default."""
+    wanted = WorkloadFilter(
+        search=search,
+        ids=ids,
+        created_by=created_by,
+        status=status,
+        importance=importance,
+        artifact_status=artifact_status,
+        artifact_id=artifact_id,
+        repository_id=repository_id,
+    )
+    base_url = public_base_url(request, context.settings.public_url)
+    async with context.database.read() as session:
+        found, total = await queries.list_workloads(session, caller, wanted, order_by, paging, context.settings)
+    return WorkloadListResponse(**paging.page([workload_answer(view, base_url) for view in found], total))
+
+
+@router.get("/{workload_id}", summary="Read a workload", responses=refusals(400, 404))
+async def read_workload(
+    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId
+) -> WorkloadFormatted:
+    """One workload: status, artifact, endpoint, runtime, importance, and until when a draft lives."""
+    async with context.database.read() as session:
+        return await _shown(session, request, context, caller, workload_id)
+
+
+@router.patch("/{workload_id}", summary="Change name, description or importance", responses=refusals(400, 404))
+async def update_workload(
+    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId, body: UpdateWorkloadRequest
+) -> WorkloadFormatted:
+    """Change what is given; nothing is restarted."""
+    async with context.database.write() as session:
+        await service.update_workload(
+            session,
+            caller,
+            workload_id,
+            name=body.name,
+            description=body.description,
+            importance=body.importance,
+        )
+        return await _shown(session, request, context, caller, workload_id)
+
+
+@router.delete("/{workload_id}", status_code=204, summary="Delete a workload", responses=refusals(400, 404))
+async def delete_workload(context: Context, caller: Authenticated, workload_id: WorkloadId) -> Response:
+    """Delete a workload: it is gone at once, its replicas are taken down behind it."""
+    async with context.database.write() as session:
+        await service.delete_workload(session, caller, workload_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{workload_id}/promote",
+    status_code=202,
+    summary="Promote a draft to production, in place",
+    response_model=WorkloadFormatted,
+    responses=refusals(400, 404),
+    openapi_extra={
+        "parameters": [
+            {
+                "name": HEADER.title(),
+                "in": "header",
+                "required": False,
+                "description": "A retry with the same key within 24 hours gets the first answer again.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            }
+        ]
+    },
+)
+async def promote_workload(
+    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId
+) -> Response:
+    """Lock and number the artifact, start the statistics anew, enter the history, end the TTL, all in one step.
+
+    The running service is not touched: same proton, endpoint, id, sharing and configuration. `422` says what stands
+    in the way; then nothing has changed. Takes no body.
+    """
+    await _refuse_body(request)
+
+    async def act(session: AsyncSession) -> WorkloadFormatted:
+        await promote(session, caller, workload_id)
+        return await _shown(session, request, context, caller, workload_id)
+
+    return await answer_once(request, context.database, caller, act, 202)
+
+
+@router.post(
+    "/{workload_id}/start",
+    status_code=202,
+    summary="Start a stopped or errored workload",
+    response_model=WorkloadOperationResponse,
+    responses=refusals(400, 404, 409),
+)
+async def start_workload(
+    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId
+) -> Response:
+    """Start it; a draft gets its full TTL again. Poll `trackVia`."""
+    await _refuse_body(request)
+
+    async def act(session: AsyncSession) -> WorkloadOperationResponse:
+        await service.start_workload(session, caller, workload_id, context.settings)
+        return _operation(request, workload_id, "starting")
+
+    return await answer_once(request, context.database, caller, act, 202)
+
+
+@router.post(
+    "/{workload_id}/stop",
+    status_code=202,
+    summary="Stop a workload",
+    response_model=WorkloadOperationResponse,
+    responses=refusals(400, 404),
+)
+async def stop_workload(
+    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId
+) -> Response:
+    """Stop its replicas gracefully; id, endpoint and history stay. Poll `trackVia`."""
+    await _refuse_body(request)
+
+    async def act(session: AsyncSession) -> WorkloadOperationResponse:
+        await service.stop_workload(session, caller, workload_id)
+        return _operation(request, workload_id, "stopping")
+
+    return await answer_once(request, context.database, caller, act, 202)
+
+
+def _operation(request: Request, workload_id: str, status: str) -> WorkloadOperationResponse:
+    track_via = f"{client_base_url(request)}/api/v2/workloads/{workload_id}/"
+    return WorkloadOperationResponse(status=status, workload_id=workload_id, track_via=track_via)
+
+
+@router.get("/{workload_id}/settings", summary="Read a workload's runtime settings", responses=refusals(400, 404))
+async def read_settings(context: Context, caller: Authenticated, workload_id: WorkloadId) -> WorkloadSettingsResponse:
+    """The runtime: replicas, autoscaling and resources by container group."""
+    async with context.database.read() as session:
+        workload = await require_workload(session, caller, workload_id)
+    return WorkloadSettingsResponse(runtime=runtime_as_answered(workload.runtime))
+
+
+@router.get("/{workload_id}/related", summary="Read what belongs to a workload", responses=refusals(400, 404))
+async def read_related(context: Context, caller: Authenticated, workload_id: WorkloadId) -> RelatedEntitiesResponse:
+    """Its artifact, its artifact repository and its protons."""
+    async with context.database.read() as session:
+        return await related(session, caller, workload_id)
