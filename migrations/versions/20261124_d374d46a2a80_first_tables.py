@@ -305,6 +305,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("artifact_id", sa.String(length=24), nullable=False),
         sa.Column("draft_artifact_id", sa.String(length=24), nullable=True),
+        sa.Column("proton_id", sa.String(length=24), nullable=False),
         sa.Column("replacement_id", sa.String(length=24), nullable=True),
         sa.Column("runtime", sa.JSON(), nullable=False),
         sa.Column(

@@ -20,7 +20,7 @@ from workload_api.gateway.app import Gateway
 from workload_api.gateway.routes import RouteTable
 from workload_api.http.context import ServerContext
 from workload_api.http.docs_pages import add_docs, add_openapi_yaml
-from workload_api.http.errors import add_error_handlers
+from workload_api.http.errors import AnsweredFaults, add_error_handlers
 from workload_api.http.health import router as health
 from workload_api.http.middleware import BodyBounds, OneSlash, RequestIds
 from workload_api.identity.authentication import Authenticator
@@ -105,10 +105,11 @@ class Server:
             runtime = runtime or make_runtime(settings)
             self._controller = Controller(self.database, runtime, settings, self._scheduler)
         self._recorder = recorder
+        self._authenticator = authenticator
         context = ServerContext(settings, self.database, authenticator, recorder.flush, self._gateway.in_flight)
         app = api(context)
         app.router.lifespan_context = self._lifespan
-        bounded = BodyBounds(app, settings.body_limit, settings.body_timeout.total_seconds())
+        bounded = BodyBounds(AnsweredFaults(app), settings.body_limit, settings.body_timeout.total_seconds())
         self._app = RequestIds(_Dispatch(OneSlash(bounded), self._gateway))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,6 +130,7 @@ class Server:
                 await self._controller.close()
             await self._gateway.close()
             await self._recorder.flush()
+            await self._authenticator.flush_last_use()
             await self.database.close()
 
 

@@ -87,6 +87,13 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="Server processes (PostgreSQL only).")
     controller: bool = Field(True, description="Run the controller in this server.")
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.match(r"(postgres(ql)?|sqlite)(\+\w+)?://", value.get_secret_value()):
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _absolute(cls, value: str | None) -> str | None:

@@ -20,10 +20,10 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     try:
         yield bench
     finally:
-        for proton_id in await bench.runtime.known():
-            await bench.runtime.remove(proton_id, 0)
-        await bench.runtime.close()
         try:
+            for proton_id in {*bench.protons, *await bench.runtime.known()}:
+                await bench.runtime.remove(proton_id, 0)
+            await bench.runtime.close()
             # Supervisors let go of their lock a moment before they are gone.
             await until(lambda: not left_over(bench.state_dir), 5, what="nothing left running")
         finally:

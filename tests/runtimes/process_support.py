@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,8 @@ if "ignore-term" in options:
 elif "say-term" in options:
     def goodbye(*_):
         print("goodbye", flush=True)
-        os._exit(0)
+        if options["say-term"] == "1":
+            os._exit(0)
     signal.signal(signal.SIGTERM, goodbye)
 stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 for session in options.get("fork", "").split():
@@ -68,6 +68,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "headers": dict(self.headers), "files": os.listdir("/proc/self/fd"),
         }).encode()
         status = 200
+        if self.path.startswith("/record?"):
+            with open(options["record"], "w") as file:
+                json.dump([self.path, dict(self.headers)], file)
         if self.path == "/quit":
             os._exit(7)
         if self.path == "/health":
@@ -76,7 +79,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             except (KeyError, OSError):
                 status = 503
         self.send_response(status)
-        self.send_header("Location", "/")
+        self.send_header("Location", "/health")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -140,6 +143,12 @@ class Bench:
         seen = await (runtime or self.runtime).observe([proton.proton_id])
         return seen[proton.proton_id].replicas
 
+    async def first(self, proton: ProtonSpec, runtime: ProcessRuntime | None = None) -> ReplicaObservation:
+        """The only replica, for use within ``until``."""
+        replicas = await self.replicas(proton, runtime)
+        assert len(replicas) == 1, replicas
+        return replicas[0]
+
     async def ready(
         self, proton: ProtonSpec, count: int = 1, runtime: ProcessRuntime | None = None
     ) -> tuple[ReplicaObservation, ...]:
@@ -201,7 +210,7 @@ def left_over(state_dir: Path) -> list[psutil.Process]:
 
 def probe(path: str = "/health", port: int = 1, **fields: Any) -> HttpProbe:
     """A probe without waiting."""
-    quick: Mapping[str, Any] = {"initial_delay_seconds": 0, "period_seconds": 1, "timeout_seconds": 2}
+    quick: dict[str, Any] = {"initial_delay_seconds": 0, "period_seconds": 1, "timeout_seconds": 2}
     return HttpProbe(path=path, port=port, **(quick | fields))
 
 

@@ -15,6 +15,7 @@ from typing import Self
 import httpx
 import psutil
 
+from tests.support.cleanup import forget, kill_all, processes_of, remember
 from tests.support.ports import free_port
 
 _START_TIMEOUT = 40
@@ -132,6 +133,7 @@ class ServerProcess:
                 start_new_session=True,
             )
         self._groups.append(self._process.pid)
+        remember(self._process.pid, self.data_dir)
 
     def start(self) -> None:
         """Start the server and wait until it answers.
@@ -175,7 +177,7 @@ class ServerProcess:
         """Ask the server to stop (SIGTERM) and wait until it has.
 
         Returns:
-            Its exit code.
+            Its exit code: 0, or minus SIGTERM where the server lets the signal end it once everything is closed.
 
         Raises:
             AssertionError: It did not stop in time; it is killed then.
@@ -217,40 +219,16 @@ class ServerProcess:
 
     def left_behind(self) -> list[psutil.Process]:
         """The processes other than the server itself that belong to its data directory: replicas and their keepers."""
-        needle, found = str(self.data_dir.resolve()), []
-        for process in psutil.process_iter():
-            if process.pid in (os.getpid(), *self._groups):
-                continue
-            try:
-                arguments, folder = " ".join(process.cmdline()), process.cwd()
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-            if needle in arguments or Path(folder).is_relative_to(needle):
-                found.append(process)
-        # A replica's own processes need not name the directory; they are children of those that do.
-        for process in list(found):
-            try:
-                found += [child for child in process.children(recursive=True) if child not in found]
-            except psutil.NoSuchProcess:
-                continue
-        return found
+        return processes_of(self.data_dir, self._groups)
 
     def close(self) -> None:
         """Stop the server and everything that was left behind on its data directory."""
-        for group in self._groups:
-            try:
-                os.killpg(group, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        kill_all(self._groups, self.data_dir)
         if self._process is not None:
             self._process.wait(_STOP_TIMEOUT)
-        while processes := self.left_behind():
-            for process in processes:
-                try:
-                    process.kill()
-                except psutil.NoSuchProcess:
-                    continue
-            psutil.wait_procs(processes, timeout=5)
+        for group in self._groups:
+            forget(group, self.data_dir)
+        self._groups.clear()
 
     def __enter__(self) -> Self:
         try:

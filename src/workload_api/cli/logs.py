@@ -21,9 +21,14 @@ def configure_logging(settings: Settings) -> None:
     renderer: structlog.types.Processor
     if settings.log_format == "json":
         renderer = structlog.processors.JSONRenderer()
-        last: list[structlog.types.Processor] = [structlog.processors.dict_tracebacks, renderer]
+        # Without the values of variables: they hold tokens and what users sent.
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        last: list[structlog.types.Processor] = [structlog.processors.ExceptionRenderer(tracebacks), renderer]
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Plain tracebacks: the fancy ones show the values of variables, which hold tokens, and take many seconds.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         last = [renderer]
     structlog.configure(
         processors=[*shared, *last],
@@ -36,6 +41,7 @@ def configure_logging(settings: Settings) -> None:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last,
     ]))
     logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
-    # APScheduler tells of every tick, uvicorn of its own start: not news.
+    # APScheduler tells of every tick, uvicorn of its own start, Alembic of every look at the schema: not news.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)

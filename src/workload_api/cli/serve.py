@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import IO
 
+import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -18,6 +19,8 @@ from workload_api.db.engine import Database
 from workload_api.db.schema import check_schema, migrate
 from workload_api.identity.service import ensure_administrator
 from workload_api.settings import Settings, SettingsError, load_settings
+
+log = structlog.get_logger(__name__)
 
 _BACKLOG = 2048
 _GRACEFUL_SECONDS = 10
@@ -31,7 +34,10 @@ def serve(settings: Settings) -> None:
         SchemaError: The PostgreSQL database's schema does not fit.
     """
     configure_logging(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR {settings.data_dir} cannot be used ({error.strerror})") from None
     lock = _only_server(settings)
     token = asyncio.run(_prepare(settings))
     listener = _listen(settings)
@@ -54,7 +60,7 @@ def serve(settings: Settings) -> None:
     )
     try:
         if settings.workers > 1:
-            Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+            Multiprocess(config, sockets=[listener]).run()
         else:
             uvicorn.Server(config).run(sockets=[listener])
     finally:
@@ -71,7 +77,9 @@ def make_app() -> Server:
 
 async def _prepare(settings: Settings) -> str:
     if settings.is_sqlite:
-        await migrate(settings.sqlalchemy_url)
+        before, after = await migrate(settings.sqlalchemy_url)
+        if before != after:
+            log.info("schema_migrated", before=before, after=after)
     else:
         await check_schema(settings.sqlalchemy_url)
     database = Database(settings.sqlalchemy_url, 1)

@@ -43,6 +43,7 @@ class Database:
         else:
             self.writer = self.reader = create_async_engine(
                 url,
+                hide_parameters=True,
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=POOL_TIMEOUT_SECONDS,
@@ -115,6 +116,7 @@ def is_passing(error: DBAPIError) -> bool:
 def _sqlite_engine(url: str, size: int, begin: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        hide_parameters=True,  # they hold what users sent, also their secrets, and would stand in tracebacks
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
         max_overflow=0,

@@ -8,6 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 _MIGRATION_LOCK = 0x776B6C64  # "wkld": one migration at a time on one PostgreSQL database
@@ -15,7 +16,7 @@ _LOCK_TIMEOUT = "10s"
 
 
 class SchemaError(RuntimeError):
-    """The database's schema does not fit this program; the message says what to do."""
+    """The database, or its schema, does not fit this program; the message says what to do."""
 
 
 def migrations_folder() -> Path:
@@ -38,11 +39,19 @@ def head_revision() -> str:
 
 
 async def current_revision(url: str) -> str | None:
-    """The revision that a database is at, or ``None`` where it is empty."""
+    """The revision that a database is at, or ``None`` where it is empty.
+
+    Raises:
+        SchemaError: The database cannot be reached, or is none.
+    """
     engine = create_async_engine(url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    except (OSError, DBAPIError) as error:
+        cause = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
+        where = engine.url.render_as_string(hide_password=True)
+        raise SchemaError(f"the database {where} cannot be used ({cause}); see to it, or to DATABASE_URL") from error
     finally:
         await engine.dispose()
 

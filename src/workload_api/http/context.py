@@ -10,6 +10,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from workload_api.db.engine import Database
+from workload_api.domain.errors import FieldError, NotFound
 from workload_api.identity.authentication import Authenticator
 from workload_api.identity.rights import Caller
 from workload_api.settings import Settings
@@ -48,7 +49,18 @@ _bearer = HTTPBearer(
 
 
 async def _caller(request: Request, context: Context, _shown: Annotated[Any, Security(_bearer)]) -> Caller:
-    return await context.authenticator.authenticate(request.headers.get("authorization"))
+    caller = await context.authenticator.authenticate(request.headers.get("authorization"))
+    _refuse_nul(request)
+    return caller
+
+
+def _refuse_nul(request: Request) -> None:
+    """Refuse a NUL character in path and query: nothing stored can hold one, and PostgreSQL takes none even to look."""
+    if any("\0" in value for value in request.path_params.values()):
+        raise NotFound("There is nothing with such an id: it holds a NUL character.")
+    for name, value in request.query_params.multi_items():
+        if "\0" in name or "\0" in value:
+            raise FieldError("This holds a NUL character (%00); leave it out.", ("query", name), value)
 
 
 Authenticated = Annotated[Caller, Depends(_caller)]

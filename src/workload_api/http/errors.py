@@ -10,12 +10,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workload_api.domain.errors import DomainError
 
 log = structlog.get_logger(__name__)
 
 _ECHO_LIMIT = 1000
+_FAULT_ANSWERED = "fault_answered"
 _CODES = {400: "BAD_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 
 
@@ -82,5 +84,25 @@ async def _http_exception(_request: Request, error: Exception) -> JSONResponse:
 
 async def _fault(request: Request, error: Exception) -> JSONResponse:
     log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+    request.scope[_FAULT_ANSWERED] = True
     message = "The server failed to answer this request; its log tells more under the request id of this answer."
     return JSONResponse(error_body(message, message, "INTERNAL_ERROR"), status_code=500)
+
+
+class AnsweredFaults:
+    """Ends a request whose fault was logged and answered with 500.
+
+    The framework raises the fault once more behind that; the server would log it twice and close the connection, on
+    which the client may have sent its next request already.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection event."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            if not scope.get(_FAULT_ANSWERED):
+                raise

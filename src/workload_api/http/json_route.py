@@ -7,7 +7,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+
+from workload_api.http.context import server_context
 
 
 def read_json(text: bytes) -> Any:
@@ -50,13 +53,18 @@ class _StrictRequest(Request):
 
 
 class JsonRoute(APIRoute):
-    """A route whose JSON body is read by :func:`read_json`."""
+    """A route of the API: for callers with a token, its JSON body is read by :func:`read_json`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Hand the route a request that reads strictly."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            return await handler(_StrictRequest(request.scope, request.receive))
+            try:
+                return await handler(_StrictRequest(request.scope, request.receive))
+            except RequestValidationError:
+                # The body is read before the token is looked at; who has none hears that first.
+                await server_context(request).authenticator.authenticate(request.headers.get("authorization"))
+                raise
 
         return handle

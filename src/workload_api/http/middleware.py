@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 import time
+from contextlib import suppress
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -100,7 +101,7 @@ class BodyBounds:
             return
         length = header(scope, b"content-length")
         if length is not None and length.isdigit() and int(length) > self._limit:
-            await self._refuse(send, 413, f"The body is over the limit of {self._limit} bytes.", "BODY_TOO_LARGE")
+            await self._refuse_large(receive, send)
             return
         chunks: list[bytes] = []
         size = 0
@@ -113,15 +114,16 @@ class BodyBounds:
                     chunk = message.get("body", b"")
                     size += len(chunk)
                     if size > self._limit:
-                        text = f"The body is over the limit of {self._limit} bytes."
-                        await self._refuse(send, 413, text, "BODY_TOO_LARGE")
-                        return
+                        break
                     chunks.append(chunk)
                     if not message.get("more_body"):
                         break
         except TimeoutError:
             text = f"The body did not arrive whole within {self._seconds:g} seconds; nothing was done."
             await self._refuse(send, 408, text, "BODY_TOO_SLOW")
+            return
+        if size > self._limit:
+            await self._refuse_large(receive, send)
             return
         body: bytes | None = b"".join(chunks)
 
@@ -134,7 +136,21 @@ class BodyBounds:
 
         await self._app(scope, replay, send)
 
-    async def _refuse(self, send: Send, status: int, message: str, code: str) -> None:
+    async def _refuse_large(self, receive: Receive, send: Send) -> None:
+        """Answer at once, then let the rest of the body come in for a while, unread.
+
+        Many clients look for an answer only when they have sent everything; were the connection closed before that,
+        they would find it reset instead of the answer.
+        """
+        text = f"The body is over the limit of {self._limit} bytes."
+        await self._refuse(send, 413, text, "BODY_TOO_LARGE", more_body=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                while (await receive()).get("more_body"):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _refuse(self, send: Send, status: int, message: str, code: str, *, more_body: bool = False) -> None:
         content = json.dumps(error_body(message, message, code)).encode()
         headers = [
             (b"content-type", b"application/json"),
@@ -142,4 +158,4 @@ class BodyBounds:
             (b"connection", b"close"),
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": content, "more_body": more_body})

@@ -2,7 +2,7 @@
 
 Bucket ``n`` holds the times from ``2000 * GROWTH ** (n - 1 - _AT_2000)`` (exclusive) to
 ``2000 * GROWTH ** (n - _AT_2000)`` (inclusive) milliseconds, so that 2,000 ms, by default the limit of a slow request,
-is exactly the edge of a bucket. Bucket 0 holds everything below a quarter of a microsecond.
+is exactly the edge of a bucket. Bucket 0 holds everything up to a fifth of a microsecond.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ GROWTH = 1.02
 """Each bucket is 2 % wider than the one before: its middle is within 1 % of all that it holds."""
 
 _EDGE = 2000.0
-_AT_2000 = 1155
+_AT_2000 = 814
+_SHORTEST = _EDGE * GROWTH**-_AT_2000
 _LOG_GROWTH = math.log(GROWTH)
 _MIDDLE = 2 / (GROWTH + 1)
 
@@ -25,9 +26,9 @@ def bucket_of(ms: float) -> int:
     Args:
         ms: Milliseconds; what is not positive (a clock's grain) counts as 0.
     """
-    if ms <= 0:
+    if ms <= _SHORTEST:
         return 0
-    return max(0, math.ceil(math.log(ms / _EDGE) / _LOG_GROWTH) + _AT_2000)
+    return max(1, math.ceil(math.log(ms / _EDGE) / _LOG_GROWTH) + _AT_2000)
 
 
 def value_of(bucket: int) -> float:

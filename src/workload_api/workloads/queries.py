@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -19,7 +19,7 @@ from workload_api.db.models import (
     WorkloadRow,
 )
 from workload_api.db.types import database_now
-from workload_api.domain.words import UNFINISHED_REPLACEMENT
+from workload_api.domain.words import IMPORTANCE_RANK, UNFINISHED_REPLACEMENT
 from workload_api.http.paging import Paging
 from workload_api.identity.rights import Caller, Right, missing, require, roles_column, visible
 from workload_api.settings import Settings
@@ -143,7 +143,7 @@ _SORT_COLUMNS = {
     "createdAt": WorkloadRow.created_at,
     "updatedAt": WorkloadRow.updated_at,
     "status": WorkloadRow.status,
-    "importance": WorkloadRow.importance,
+    "importance": case(IMPORTANCE_RANK, value=WorkloadRow.importance),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -148,7 +148,15 @@ async def update_workload(
         return await _shown(session, request, context, caller, workload_id)
 
 
-@router.delete("/{workload_id}", status_code=204, summary="Delete a workload", responses=refusals(400, 404))
+@router.delete(
+    "/{workload_id}",
+    status_code=204,
+    summary="Delete a workload",
+    responses={
+        **refusals(400, 404),
+        200: {"model": dict[str, Any], "description": "Deleted; `detail` names a proton that could not be stopped yet."},
+    },
+)
 async def delete_workload(context: Context, caller: Authenticated, workload_id: WorkloadId) -> Response:
     """Delete a workload: it is gone at once, its replicas are taken down behind it."""
     async with context.database.write() as session:

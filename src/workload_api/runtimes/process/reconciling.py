@@ -260,8 +260,8 @@ class Reconciler:
                 message=message,
                 back_off_seconds=delay,
             )
-        # Longer than the whole wait is left only if the clock was set back.
-        return not 0 < restart["not_before"] - now <= restart["delay_seconds"]
+        # Clearly longer than the whole wait is left only if the clock was set back.
+        return not 0 < restart["not_before"] - now < restart["delay_seconds"] + 1
 
 
 def _seems_alive(path: Path, seen: _Seen) -> bool:

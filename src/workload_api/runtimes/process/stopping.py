@@ -71,7 +71,8 @@ def kill_supervisor(files: ContainerFiles) -> None:
         return
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.cmdline()[-2:] == [str(SUPERVISOR), str(files.path)]:
+            command = process.cmdline()
+            if command[-1:] == [str(files.path)] and Path(command[-2]).name == SUPERVISOR.name:
                 process.kill()
 
 

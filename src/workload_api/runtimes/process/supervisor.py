@@ -120,13 +120,22 @@ class LogFile:
             return
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         head = f"{now} {stream} ".encode()
-        lost = b""
+        batch: list[bytes] = []
+        size = 0
+        for line in lines:
+            data = head + line.removesuffix(b"\r").decode("utf-8", "replace").encode() + b"\n"
+            if batch and size + len(data) > min(self._limit, MAX_LINE_BYTES):
+                self._write_batch(now, batch)
+                batch, size = [], 0
+            batch.append(data)
+            size += len(data)
+        self._write_batch(now, batch)
+
+    def _write_batch(self, now: str, batch: list[bytes]) -> None:
+        lost = b"\n" if self._torn else b""
         if self._lost:
-            lost = f"{now} stderr [{self._lost} lines of output were lost: the log could not be written]\n".encode()
-        if self._torn:
-            lost = b"\n" + lost
-        texts = (line.removesuffix(b"\r").decode("utf-8", "replace").encode() for line in lines)
-        data = lost + b"".join(head + text + b"\n" for text in texts)
+            lost += f"{now} stderr [{self._lost} lines of output were lost: the log could not be written]\n".encode()
+        data = lost + b"".join(batch)
         try:
             written = self._append(data)
         except OSError:
@@ -134,7 +143,7 @@ class LogFile:
         if written == len(data):
             self._lost, self._torn = 0, False
         else:
-            self._lost += len(lines)
+            self._lost += len(batch)
             self._torn = self._torn or written > 0
 
     def _append(self, data: bytes) -> int:

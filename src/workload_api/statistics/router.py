@@ -1,0 +1,103 @@
+"""The request statistics of a workload (§8)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import AwareDatetime
+
+from workload_api.http.context import Authenticated, Context
+from workload_api.http.json_route import JsonRoute
+from workload_api.http.responses import refusals
+from workload_api.statistics.queries import Metrics, request_metrics
+from workload_api.statistics.schemas import Period, ProtonRequestStats, RequestMetrics
+from workload_api.statistics.service import refuse_backward, reset_statistics
+from workload_api.statistics.target import read_target, require_proton
+
+router = APIRouter(prefix="/workloads/{workload_id}/stats", tags=["statistics"], route_class=JsonRoute)
+
+WorkloadId = Annotated[str, Path(description="Id of the workload.")]
+ProtonId = Annotated[str | None, Query(alias="protonId", description="One proton; by default the active one.")]
+StartTime = Annotated[
+    AwareDatetime | None, Query(alias="startTime", description="By its minute; by default the last reset.")
+]
+EndTime = Annotated[AwareDatetime | None, Query(alias="endTime", description="By its minute; by default now.")]
+
+
+@router.get("", summary="Read a workload's request statistics", responses=refusals(400, 404))
+async def read_statistics(
+    context: Context,
+    caller: Authenticated,
+    workload_id: WorkloadId,
+    proton_id: ProtonId = None,
+    start_time: StartTime = None,
+    end_time: EndTime = None,
+    quantile: Annotated[
+        float, Query(alias="responseTimeQuantile", ge=0, le=1, description="Which quantile `responseTime` is.")
+    ] = 0.5,
+    slow_threshold: Annotated[
+        int, Query(alias="slowRequestsThreshold", ge=0, description="Milliseconds over which a request is slow.")
+    ] = 2000,
+) -> ProtonRequestStats:
+    """What was measured at the endpoint of one proton, by default since the last reset."""
+    refuse_backward(start_time, end_time)
+    await context.flush_statistics()
+    async with context.database.read() as session:
+        workload, retention = await read_target(session, caller, workload_id, context.settings)
+        if proton_id is not None:
+            await require_proton(session, workload_id, proton_id)
+        metrics = await request_metrics(
+            session,
+            workload,
+            retention=retention,
+            proton_id=proton_id,
+            start=start_time,
+            end=end_time,
+            quantile=quantile,
+            slow_threshold=slow_threshold,
+            concurrent=context.requests_in_flight(proton_id or workload.proton_id),
+        )
+    return _answer(metrics)
+
+
+@router.delete(
+    "",
+    summary="Reset a workload's request statistics",
+    status_code=204,
+    response_class=Response,
+    responses=refusals(400, 404),
+)
+async def delete_statistics(
+    context: Context,
+    caller: Authenticated,
+    workload_id: WorkloadId,
+    proton_id: Annotated[str | None, Query(alias="protonId", description="Only those of one proton.")] = None,
+    start_time: Annotated[
+        AwareDatetime | None, Query(alias="startTime", description="Only from this minute on.")
+    ] = None,
+    end_time: Annotated[AwareDatetime | None, Query(alias="endTime", description="Only up to this minute.")] = None,
+) -> None:
+    """Start the statistics again from zero, or clear a part of them."""
+    # What was counted so far belongs to what is cleared.
+    await context.flush_statistics()
+    async with context.database.write() as session:
+        await reset_statistics(session, caller, workload_id, proton_id, start_time, end_time)
+
+
+def _answer(metrics: Metrics) -> ProtonRequestStats:
+    return ProtonRequestStats(
+        period=Period(start=metrics.start, end=metrics.end),
+        metrics=RequestMetrics(
+            total_requests=metrics.total_requests,
+            requests_per_minute=metrics.requests_per_minute,
+            concurrent_requests=metrics.concurrent_requests,
+            response_time=metrics.response_time,
+            slow_requests=metrics.slow_requests,
+            user_errors=metrics.user_errors,
+            server_errors=metrics.server_errors,
+            user_error_rate=metrics.user_error_rate,
+            server_error_rate=metrics.server_error_rate,
+            total_error_rate=metrics.total_error_rate,
+        ),
+    )

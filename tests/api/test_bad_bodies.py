@@ -1,0 +1,133 @@
+"""Bodies that cannot be read: no JSON, too large, cut off, or of another length than they say."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.raw import exchange, request
+from tests.api.support import create, idle_artifact, problem, reach, read, unchanged
+from tests.support.server import ServerProcess
+
+NO_OBJECTS = (
+    b"{", b"nonsense", b'{"name": "x"', b"[]", b'"text"', b"7", b"null", b"\xff\xfe", b'{"name": "\xff"}', b"{}{}",
+    b'{"name": NaN}', b'{"name": "a", "name": "b"}', b'{"name": "\\ud800"}', b'{"\\u0000": 1}', b"name=x",
+    b"[" * 100_000, b'{"name":' * 50_000, b'{"name": ' + b"9" * 10_000 + b"}", b'{"name": 1e999}', b"\xef\xbb\xbf{}",
+)  # fmt: skip
+
+
+async def test_bodies_that_are_no_json_objects(shared_client: httpx.AsyncClient) -> None:
+    made = await create(shared_client)
+    await reach(shared_client, made["id"], "launching")
+    before = await read(shared_client, f"/workloads/{made['id']}")
+    async with unchanged(shared_client):
+        for content in NO_OBJECTS:
+            for method, path in (
+                ("POST", "/workloads"),
+                ("POST", "/artifacts"),
+                ("PATCH", f"/workloads/{made['id']}"),
+                ("PATCH", f"/artifacts/{made['artifactId']}"),
+                ("PUT", f"/artifacts/{made['artifactId']}"),
+                ("POST", f"/artifacts/{made['artifactId']}/clone"),
+                ("POST", f"/workloads/{made['id']}/promote"),
+            ):
+                if content == b"null" and path.endswith("promote"):
+                    continue
+                headers = {"content-type": "application/json"}
+                answer = await shared_client.request(method, path, content=content, headers=headers)
+                assert answer.status_code == 422, (method, path, content[:50], answer.text)
+                problem(answer, 422)
+    assert await read(shared_client, f"/workloads/{made['id']}") == before
+    assert (await read(shared_client, f"/artifacts/{made['artifactId']}"))["status"] == "draft"
+
+
+async def test_a_body_of_another_type_is_refused(shared_client: httpx.AsyncClient) -> None:
+    content = json.dumps(idle_artifact("typed")).encode()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        answer = await shared_client.post("/artifacts", content=content, headers={"content-type": kind})
+        problem(answer, 422)
+    answer = await shared_client.post(
+        "/artifacts", content=content, headers={"content-type": "application/json; charset=utf-8"}
+    )
+    assert answer.status_code == 201
+
+
+@pytest.mark.usefixtures("nothing_changes")
+async def test_a_body_of_fifty_megabytes(shared_client: httpx.AsyncClient, shared_server: ServerProcess) -> None:
+    """Refused by what it says it is, before it is sent, and by what it is, where it does not say."""
+    said = await exchange(shared_server, request(shared_server, "POST", "/artifacts", length=50_000_000))
+    assert said.statuses == [413]
+    assert '"BODY_TOO_LARGE"' in said.text
+    body = json.dumps(idle_artifact("x" * 50_000_000)).encode()
+    problem(await shared_client.post("/artifacts", content=body, headers={"content-type": "application/json"}), 413)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 500_000):
+            yield body[start : start + 500_000]
+
+    problem(await shared_client.post("/artifacts", content=pieces(), headers={"content-type": "application/json"}), 413)
+    largest = json.dumps(idle_artifact(description="d" * 1_900_000)).encode()
+    answer = await shared_client.post("/artifacts", content=largest, headers={"content-type": "application/json"})
+    assert answer.status_code == 201, "within the limit it is welcome"
+    assert (
+        await shared_client.delete(f"/artifactRepositories/{answer.json()['artifactRepositoryId']}")
+    ).status_code == 204
+
+
+@pytest.mark.usefixtures("nothing_changes")
+async def test_a_body_that_is_cut_off(shared_client: httpx.AsyncClient, shared_server: ServerProcess) -> None:
+    """Nothing of it is done, though what came may be whole JSON by itself."""
+    whole = json.dumps(idle_artifact("cut off")).encode()
+    for body, length in ((whole[:-20], len(whole)), (whole, len(whole) + 10)):
+        sent = request(shared_server, "POST", "/artifacts", body, length=length)
+        assert 201 not in (await exchange(shared_server, sent, half_close=True)).statuses
+        await exchange(shared_server, sent, hang_up=True)
+    chunked = request(
+        shared_server,
+        "POST",
+        "/artifacts",
+        b"%x\r\n%s\r\n" % (len(whole), whole),
+        length="",
+        more="Transfer-Encoding: chunked\r\n",
+    )
+    assert 201 not in (await exchange(shared_server, chunked, half_close=True)).statuses
+    await exchange(shared_server, chunked, hang_up=True)
+    assert (await read(shared_client, "/artifacts?search=cut off"))["totalCount"] == 0
+
+
+@pytest.mark.usefixtures("nothing_changes")
+async def test_a_content_length_that_says_too_little(
+    shared_client: httpx.AsyncClient, shared_server: ServerProcess
+) -> None:
+    """What it says is read; the rest is no second request that anybody would answer with success."""
+    whole = json.dumps(idle_artifact("too little")).encode()
+    for sent in (
+        request(shared_server, "POST", "/artifacts", whole, length=len(whole) - 20),
+        request(shared_server, "POST", "/artifacts", whole, length=0),
+        request(shared_server, "POST", "/artifacts", whole, length=-1),
+        request(shared_server, "POST", "/artifacts", whole, length="many"),
+        request(shared_server, "POST", "/artifacts", whole, more="Content-Length: 3\r\n"),
+        request(shared_server, "POST", "/artifacts", whole, more="Transfer-Encoding: chunked\r\n"),
+    ):
+        answer = await exchange(shared_server, sent)
+        assert answer.statuses
+        assert set(answer.statuses) <= {400, 411, 422}, answer.text
+    assert (await read(shared_client, "/artifacts?search=too little"))["totalCount"] == 0
+
+
+async def test_a_content_length_that_says_too_much_is_waited_for_only_so_long(tmp_path: Path, sqlite_url: str) -> None:
+    """408 after the time that the setting gives, and nothing is done."""
+    with ServerProcess(tmp_path, database_url=sqlite_url, settings={"BODY_TIMEOUT": "700ms"}) as server:
+        whole = json.dumps(idle_artifact("too much")).encode()
+        began = time.monotonic()
+        answer = await exchange(server, request(server, "POST", "/artifacts", whole, length=len(whole) + 10))
+        assert answer.statuses == [408]
+        assert time.monotonic() - began >= 0.7
+        assert '"BODY_TOO_SLOW"' in answer.text
+        async with server.client() as client:
+            assert (await read(client, "/artifacts"))["totalCount"] == 0
