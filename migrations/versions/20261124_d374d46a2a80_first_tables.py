@@ -12,7 +12,6 @@ from alembic import op
 
 import workload_api.db.types
 
-
 revision: str = "d374d46a2a80"
 down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
@@ -38,9 +37,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_controllers")),
     )
     with op.batch_alter_table("controllers", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_controllers_lease_until"), ["lease_until"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_controllers_lease_until"), ["lease_until"], unique=False)
 
     op.create_table(
         "organizations",
@@ -117,9 +114,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("username", name=op.f("uq_users_username")),
     )
     with op.batch_alter_table("users", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_users_organization_id"), ["organization_id"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_users_organization_id"), ["organization_id"], unique=False)
 
     op.create_table(
         "artifact_repositories",
@@ -192,9 +187,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "key", name=op.f("pk_idempotency_keys")),
     )
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_idempotency_keys_created_at", ["created_at"], unique=False
-        )
+        batch_op.create_index("ix_idempotency_keys_created_at", ["created_at"], unique=False)
 
     op.create_table(
         "tokens",
@@ -227,9 +220,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
     )
     with op.batch_alter_table("tokens", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_tokens_user_id"), ["user_id"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_tokens_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "artifacts",
@@ -262,15 +253,9 @@ def upgrade() -> None:
             "(status = 'locked') = (version IS NOT NULL)",
             name=op.f("ck_artifacts_locked_has_version"),
         ),
-        sa.CheckConstraint(
-            "status IN ('draft', 'locked')", name=op.f("ck_artifacts_status")
-        ),
-        sa.CheckConstraint(
-            "type IN ('service', 'nim', 'agent')", name=op.f("ck_artifacts_type")
-        ),
-        sa.ForeignKeyConstraint(
-            ["creator_id"], ["users.id"], name=op.f("fk_artifacts_creator_id_users")
-        ),
+        sa.CheckConstraint("status IN ('draft', 'locked')", name=op.f("ck_artifacts_status")),
+        sa.CheckConstraint("type IN ('service', 'nim', 'agent')", name=op.f("ck_artifacts_type")),
+        sa.ForeignKeyConstraint(["creator_id"], ["users.id"], name=op.f("fk_artifacts_creator_id_users")),
         sa.ForeignKeyConstraint(
             ["organization_id"],
             ["organizations.id"],
@@ -282,17 +267,11 @@ def upgrade() -> None:
             name=op.f("fk_artifacts_repository_id_artifact_repositories"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_artifacts")),
-        sa.UniqueConstraint(
-            "repository_id", "version", name=op.f("uq_artifacts_repository_id_version")
-        ),
+        sa.UniqueConstraint("repository_id", "version", name=op.f("uq_artifacts_repository_id_version")),
     )
     with op.batch_alter_table("artifacts", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_artifacts_organization_id_id", ["organization_id", "id"], unique=False
-        )
-        batch_op.create_index(
-            "ix_artifacts_repository_id_id", ["repository_id", "id"], unique=False
-        )
+        batch_op.create_index("ix_artifacts_organization_id_id", ["organization_id", "id"], unique=False)
+        batch_op.create_index("ix_artifacts_repository_id_id", ["repository_id", "id"], unique=False)
 
     op.create_table(
         "workloads",
@@ -353,9 +332,7 @@ def upgrade() -> None:
             "status IN ('unknown', 'submitted', 'initializing', 'provisioning', 'launching', 'running', 'warming', 'draining', 'stopping', 'stopped', 'errored', 'terminated')",
             name=op.f("ck_workloads_status"),
         ),
-        sa.CheckConstraint(
-            "type IN ('service', 'nim', 'agent')", name=op.f("ck_workloads_type")
-        ),
+        sa.CheckConstraint("type IN ('service', 'nim', 'agent')", name=op.f("ck_workloads_type")),
         sa.CheckConstraint(
             "(expires_at IS NULL) OR (draft_artifact_id IS NOT NULL)",
             name=op.f("ck_workloads_only_drafts_expire"),
@@ -365,9 +342,7 @@ def upgrade() -> None:
             ["artifacts.id"],
             name=op.f("fk_workloads_artifact_id_artifacts"),
         ),
-        sa.ForeignKeyConstraint(
-            ["creator_id"], ["users.id"], name=op.f("fk_workloads_creator_id_users")
-        ),
+        sa.ForeignKeyConstraint(["creator_id"], ["users.id"], name=op.f("fk_workloads_creator_id_users")),
         sa.ForeignKeyConstraint(
             ["draft_artifact_id"],
             ["artifacts.id"],
@@ -379,9 +354,7 @@ def upgrade() -> None:
             name=op.f("fk_workloads_organization_id_organizations"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workloads")),
-        sa.UniqueConstraint(
-            "draft_artifact_id", name=op.f("uq_workloads_draft_artifact_id")
-        ),
+        sa.UniqueConstraint("draft_artifact_id", name=op.f("uq_workloads_draft_artifact_id")),
     )
     with op.batch_alter_table("workloads", schema=None) as batch_op:
         batch_op.create_index("ix_workloads_artifact_id", ["artifact_id"], unique=False)
@@ -406,9 +379,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("expires_at IS NOT NULL"),
             postgresql_where=sa.text("expires_at IS NOT NULL"),
         )
-        batch_op.create_index(
-            "ix_workloads_organization_id_id", ["organization_id", "id"], unique=False
-        )
+        batch_op.create_index("ix_workloads_organization_id_id", ["organization_id", "id"], unique=False)
 
     op.create_table(
         "events",
@@ -425,9 +396,7 @@ def upgrade() -> None:
             workload_api.db.types.UtcDateTime(timezone=True),
             nullable=False,
         ),
-        sa.CheckConstraint(
-            "severity IN ('Normal', 'Warning')", name=op.f("ck_events_severity")
-        ),
+        sa.CheckConstraint("severity IN ('Normal', 'Warning')", name=op.f("ck_events_severity")),
         sa.ForeignKeyConstraint(
             ["workload_id"],
             ["workloads.id"],
@@ -437,9 +406,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_events_workload_id_id", ["workload_id", "id"], unique=False
-        )
+        batch_op.create_index("ix_events_workload_id_id", ["workload_id", "id"], unique=False)
         batch_op.create_index(
             "uq_events_expired",
             ["workload_id"],
@@ -508,9 +475,7 @@ def upgrade() -> None:
             name=op.f("fk_protons_controller_id_controllers"),
             ondelete="SET NULL",
         ),
-        sa.ForeignKeyConstraint(
-            ["creator_id"], ["users.id"], name=op.f("fk_protons_creator_id_users")
-        ),
+        sa.ForeignKeyConstraint(["creator_id"], ["users.id"], name=op.f("fk_protons_creator_id_users")),
         sa.ForeignKeyConstraint(
             ["workload_id"],
             ["workloads.id"],
@@ -525,16 +490,10 @@ def upgrade() -> None:
             "ix_protons_at_work",
             ["controller_id", "id"],
             unique=False,
-            sqlite_where=sa.text(
-                "NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))"
-            ),
-            postgresql_where=sa.text(
-                "NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))"
-            ),
+            sqlite_where=sa.text("NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))"),
+            postgresql_where=sa.text("NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))"),
         )
-        batch_op.create_index(
-            "ix_protons_workload_id_id", ["workload_id", "id"], unique=False
-        )
+        batch_op.create_index("ix_protons_workload_id_id", ["workload_id", "id"], unique=False)
         batch_op.create_index(
             "uq_protons_active",
             ["workload_id"],
@@ -602,9 +561,7 @@ def upgrade() -> None:
             ["organizations.id"],
             name=op.f("fk_replacements_organization_id_organizations"),
         ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_replacements_user_id_users")
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_replacements_user_id_users")),
         sa.ForeignKeyConstraint(
             ["workload_id"],
             ["workloads.id"],
@@ -614,12 +571,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replacements")),
     )
     with op.batch_alter_table("replacements", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_replacements_artifact_id", ["artifact_id"], unique=False
-        )
-        batch_op.create_index(
-            "ix_replacements_workload_id_id", ["workload_id", "id"], unique=False
-        )
+        batch_op.create_index("ix_replacements_artifact_id", ["artifact_id"], unique=False)
+        batch_op.create_index("ix_replacements_workload_id_id", ["workload_id", "id"], unique=False)
         batch_op.create_index(
             "uq_replacements_unfinished",
             ["workload_id"],
@@ -636,9 +589,7 @@ def upgrade() -> None:
         "request_counts",
         sa.Column("proton_id", sa.String(length=24), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column(
-            "minute", workload_api.db.types.UtcDateTime(timezone=True), nullable=False
-        ),
+        sa.Column("minute", workload_api.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.Column("requests", sa.BigInteger(), nullable=False),
         sa.Column("user_errors", sa.BigInteger(), nullable=False),
         sa.Column("server_errors", sa.BigInteger(), nullable=False),
@@ -648,9 +599,7 @@ def upgrade() -> None:
             name=op.f("fk_request_counts_proton_id_protons"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint(
-            "proton_id", "epoch", "minute", name=op.f("pk_request_counts")
-        ),
+        sa.PrimaryKeyConstraint("proton_id", "epoch", "minute", name=op.f("pk_request_counts")),
     )
     with op.batch_alter_table("request_counts", schema=None) as batch_op:
         batch_op.create_index("ix_request_counts_minute", ["minute"], unique=False)
@@ -659,9 +608,7 @@ def upgrade() -> None:
         "response_times",
         sa.Column("proton_id", sa.String(length=24), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column(
-            "minute", workload_api.db.types.UtcDateTime(timezone=True), nullable=False
-        ),
+        sa.Column("minute", workload_api.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("requests", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -670,9 +617,7 @@ def upgrade() -> None:
             name=op.f("fk_response_times_proton_id_protons"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint(
-            "proton_id", "epoch", "minute", "bucket", name=op.f("pk_response_times")
-        ),
+        sa.PrimaryKeyConstraint("proton_id", "epoch", "minute", "bucket", name=op.f("pk_response_times")),
     )
     with op.batch_alter_table("response_times", schema=None) as batch_op:
         batch_op.create_index("ix_response_times_minute", ["minute"], unique=False)
@@ -714,12 +659,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_protons_workload_id_id")
         batch_op.drop_index(
             "ix_protons_at_work",
-            sqlite_where=sa.text(
-                "NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))"
-            ),
-            postgresql_where=sa.text(
-                "NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))"
-            ),
+            sqlite_where=sa.text("NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))"),
+            postgresql_where=sa.text("NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))"),
         )
         batch_op.drop_index("ix_protons_artifact_id")
 

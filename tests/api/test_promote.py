@@ -10,6 +10,7 @@ import httpx
 from tests.api.support import create, idle_artifact, idle_workload, problem, reach, read, running
 from tests.support import payloads
 from tests.support.server import ServerProcess
+from tests.support.waiting import until
 
 KEPT = (
     "id",
@@ -51,7 +52,9 @@ async def test_promote_changes_the_five_things_and_keeps_the_rest(shared_client:
     assert after["artifact"] == {**before["artifact"], "status": "locked", "version": 1}
     assert await read(shared_client, f"/workloads/{before['id']}/protons/{before['protonId']}") == {
         **proton,
-        "updatedAt": (await read(shared_client, f"/workloads/{before['id']}/protons/{before['protonId']}"))["updatedAt"],
+        "updatedAt": (await read(shared_client, f"/workloads/{before['id']}/protons/{before['protonId']}"))[
+            "updatedAt"
+        ],
     }
     artifact = await read(shared_client, f"/artifacts/{before['artifactId']}")
     assert (artifact["status"], artifact["version"]) == ("locked", 1)
@@ -74,7 +77,12 @@ async def test_promote_changes_the_five_things_and_keeps_the_rest(shared_client:
 
 async def test_promote_takes_no_body_an_empty_one_or_an_empty_object(shared_client: httpx.AsyncClient) -> None:
     """Each accepted form of "no body" is accepted, also with a JSON content type; anything else is a mistake."""
-    for content, kind in ((b"", None), (b"", "application/json"), (b"{}", "application/json"), (b"null", "application/json")):
+    for content, kind in (
+        (b"", None),
+        (b"", "application/json"),
+        (b"{}", "application/json"),
+        (b"null", "application/json"),
+    ):
         made = await create(shared_client)
         headers = {"content-type": kind} if kind else {}
         answer = await shared_client.post(f"/workloads/{made['id']}/promote/", content=content, headers=headers)
@@ -108,12 +116,20 @@ async def test_what_stands_in_the_way_is_said_and_nothing_changes(shared_client:
 
     problem(await shared_client.post("/workloads/0123456789abcdef01234567/promote"), 404)
     problem(await shared_client.post("/workloads/no-such-id/promote"), 404)
-    problem(await shared_client.post(f"/workloads/{made['id']}/promote", headers={"authorization": "Bearer wrong"}), 401)
+    problem(
+        await shared_client.post(f"/workloads/{made['id']}/promote", headers={"authorization": "Bearer wrong"}), 401
+    )
 
 
 async def test_an_unbuilt_image_stands_in_the_way(shared_client: httpx.AsyncClient) -> None:
     """A container that names a build that never ran cannot be locked, by promote or by PATCH."""
-    build = {"name": "app", "primary": True, "port": 8080, "entrypoint": ["sleep", "1000"], "imageBuildConfig": {"dockerfile": {"source": "provided"}}}
+    build = {
+        "name": "app",
+        "primary": True,
+        "port": 8080,
+        "entrypoint": ["sleep", "1000"],
+        "imageBuildConfig": {"dockerfile": {"source": "provided"}},
+    }
     body = {"name": "unbuilt", "artifact": {"name": "unbuilt", "spec": {"containerGroups": [{"containers": [build]}]}}}
     made = await create(shared_client, body)
     assert problem(await shared_client.post(f"/workloads/{made['id']}/promote"), 422)["code"] == "BUILD_REQUIRED"
@@ -142,7 +158,9 @@ async def test_a_retry_with_the_same_key_gets_the_first_answer(shared_client: ht
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.content == first.content
     assert again.headers["idempotency-replayed"] == "true"
-    problem(await shared_client.post(f"/workloads/{made['id']}/promote", headers={"Idempotency-Key": str(uuid4())}), 422)
+    problem(
+        await shared_client.post(f"/workloads/{made['id']}/promote", headers={"Idempotency-Key": str(uuid4())}), 422
+    )
     other = await create(shared_client)
     body = problem(await shared_client.post(f"/workloads/{other['id']}/promote", headers=key), 422)
     assert body["code"] == "IDEMPOTENCY_KEY_REUSED"
@@ -180,7 +198,9 @@ async def test_versions_are_dense_over_all_ways_to_lock(shared_client: httpx.Asy
         *(shared_client.post(f"/workloads/{workload['id']}/promote") for workload in made),
         *(shared_client.patch(f"/artifacts/{draft['id']}", json={"status": "locked"}) for draft in drafts[4:]),
         *(
-            shared_client.post("/artifacts", json=idle_artifact("new", artifactRepositoryId=repository, status="locked"))
+            shared_client.post(
+                "/artifacts", json=idle_artifact("new", artifactRepositoryId=repository, status="locked")
+            )
             for _ in range(3)
         ),
     )
@@ -211,8 +231,12 @@ async def test_a_request_that_straddles_the_promote_is_not_in_the_baseline(
     made = await running(shared_client)
     async with httpx.AsyncClient(headers=shared_client.headers, timeout=30) as caller:
         slow = asyncio.create_task(caller.get(made["endpoint"] + "slow", params={"ms": 1500}))
-        while (await read(shared_client, f"/workloads/{made['id']}/stats"))["metrics"]["concurrentRequests"] == 0:
-            await asyncio.sleep(0.02)
+
+        async def under_way() -> bool:
+            metrics = (await read(shared_client, f"/workloads/{made['id']}/stats"))["metrics"]
+            return bool(metrics["concurrentRequests"])
+
+        await until(under_way, interval=0.02)
         assert (await shared_client.post(f"/workloads/{made['id']}/promote")).status_code == 202
         after = await asyncio.gather(*(caller.get(made["endpoint"]) for _ in range(7)))
         assert {answer.status_code for answer in after} == {200}
@@ -262,5 +286,7 @@ async def test_a_workload_on_a_locked_artifact_is_created_without_ttl(shared_cli
         assert made["expiresAt"] is None
         problem(await shared_client.post(f"/workloads/{made['id']}/promote"), 422)
     draft = await create(shared_client, idle_workload())
-    body = problem(await shared_client.post("/workloads", json={"name": "second", "artifactId": draft["artifactId"]}), 422)
+    body = problem(
+        await shared_client.post("/workloads", json={"name": "second", "artifactId": draft["artifactId"]}), 422
+    )
     assert body["code"] == "DRAFT_IN_USE"

@@ -15,7 +15,7 @@ import pytest
 from tests.runtimes.process_support import Bench, alive, ask, kill, left_over
 from tests.support.waiting import until
 from workload_api.runtimes.process import ProcessRuntime
-from workload_api.runtimes.process.launch import SUPERVISOR, fill
+from workload_api.runtimes.process.launch import SUPERVISOR
 from workload_api.runtimes.protocol import GroupSpec
 
 
@@ -70,24 +70,6 @@ async def test_the_environment_is_the_containers_own(bench: Bench, monkeypatch: 
     assert set(environment) - extra == {"GREETING", "WORKLOAD_ID", "PROTON_ID", "PORT"}
     # Neither the lock nor a pipe of the supervisor's: three streams, the listener, the connection, the listing.
     assert len(answer["files"]) <= 6
-
-
-@pytest.mark.parametrize(
-    ("text", "filled"),
-    [
-        ("$(A)", "1"),
-        ("x$(A)$(B)y", "x12y"),
-        ("$$(A)", "$(A)"),
-        ("$$$(A)", "$1"),
-        ("$$$$(A)", "$$(A)"),
-        ("$(C)", "$(C)"),
-        ("$(A", "$(A"),
-        ("$A", "$A"),
-        ("$(D)", "$(A)"),
-    ],
-)
-def test_names_are_filled_as_kubernetes_does(text: str, filled: str) -> None:
-    assert fill(text, {"A": "1", "B": "2", "D": "$(A)"}) == filled
 
 
 async def test_secrets_are_nowhere_on_disk_or_on_the_supervisors_command_line(bench: Bench) -> None:

@@ -53,7 +53,9 @@ async def _shown(session: AsyncSession, caller: Caller, artifact_id: str) -> Art
 
 
 @artifacts.post("", status_code=201, summary="Create an artifact", responses=refusals(400, 404, 409))
-async def create_artifact(request: Request, context: Context, caller: Authenticated, body: InputArtifact) -> ArtifactFormatted:
+async def create_artifact(
+    request: Request, context: Context, caller: Authenticated, body: InputArtifact
+) -> ArtifactFormatted:
     """Make a draft, in a new repository of the same name or in the one named; `status: locked` locks it at once."""
 
     async def act(session: AsyncSession) -> ArtifactFormatted:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import Row, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.clock import utc_now
@@ -16,6 +16,8 @@ from workload_api.domain.errors import Conflict, FieldError, Unprocessable
 from workload_api.domain.words import ArtifactStatus, ArtifactType, ResourceType
 from workload_api.identity.rights import Caller, Right, missing, require, roles_column
 from workload_api.identity.service import grant_ownership
+
+RowType = TypeVar("RowType", ArtifactRow, ArtifactRepositoryRow)
 
 _GONE = ("stopped", "terminated")
 
@@ -63,7 +65,7 @@ async def create_artifact(
         repository = await lock_repository(session, caller, repository_id, "update")
         if repository.type != content.type:
             raise FieldError(
-                f"The artifact repository {repository_id} holds artifacts of type {repository.type}, not {content.type}.",
+                f"The artifact repository {repository_id} is for the type {repository.type}, not {content.type}.",
                 ("body", "type"),
                 content.type,
             )
@@ -329,7 +331,9 @@ async def lock_repository(
     return _allowed((await session.execute(statement)).one_or_none(), right, "artifact_repository", repository_id)
 
 
-def _allowed(found: Any, right: Right, resource_type: ResourceType, resource_id: str) -> Any:
+def _allowed(
+    found: Row[RowType, str | None] | None, right: Right, resource_type: ResourceType, resource_id: str
+) -> RowType:
     if found is None:
         raise missing(resource_type, resource_id)
     row, roles = found

@@ -78,7 +78,9 @@ def create_token(
 def list_tokens() -> None:
     """List the tokens with their users and their last use."""
     for token, user in _work(service.list_tokens):
-        state = f"revoked {_moment(token.revoked_at)}" if token.revoked_at else f"last used {_moment(token.last_used_at)}"
+        state = (
+            f"revoked {_moment(token.revoked_at)}" if token.revoked_at else f"last used {_moment(token.last_used_at)}"
+        )
         typer.echo(f"{token.id}  {user.username}  {token.name or '-'}  {state}")
 
 

@@ -37,9 +37,15 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last,
-    ]))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *last,
+            ],
+        )
+    )
     logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
     # APScheduler tells of every tick, uvicorn of its own start, Alembic of every look at the schema: not news.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)

@@ -153,4 +153,3 @@ def _as_environment(settings: Settings) -> dict[str, str]:
             value = value.total_seconds()
         found[f"WORKLOAD_API_{name.upper()}"] = str(value)
     return found
-

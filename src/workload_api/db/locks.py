@@ -14,7 +14,6 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from workload_api.db.models import Base
 
-
 S = TypeVar("S", bound=Select[*tuple[Any, ...]])
 
 

@@ -116,7 +116,7 @@ async def _story(api: httpx.AsyncClient, workload_id: str, clients: int) -> list
     promoted = _checked(await api.post(f"/workloads/{workload_id}/promote"), 202)
     took = (time.perf_counter() - began) * 1000
     traffic.promoted = True
-    print(f"3. Promoted in {took:.0f} ms, while {clients} clients were sending: version {promoted['artifact']['version']}.")
+    print(f"3. Promoted in {took:.0f} ms, with {clients} clients sending: version {promoted['artifact']['version']}.")
     slow = await straddling
     traffic.sent += 1
     traffic.failed += slow.status_code != 200
@@ -187,10 +187,11 @@ async def _send(api: httpx.AsyncClient, endpoint: str, traffic: Traffic) -> None
             traffic.failed += 1
 
 
-def _checked(answer: httpx.Response, status: int) -> Any:
+def _checked(answer: httpx.Response, status: int) -> dict[str, Any]:
     if answer.status_code != status:
         raise Conflict(f"{answer.request.method} {answer.request.url} answered {answer.status_code}: {answer.text}")
-    return answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def _short(value: Any) -> str:

@@ -69,9 +69,9 @@ async def answer_once(
     except DomainError as error:
         if error.status >= 500 or isinstance(error, StillRunning) or error.code == "IDEMPOTENCY_KEY_REUSED":
             raise
-        body = JSONResponse(error_body(error.detail, error.message, error.code)).body
+        refusal = JSONResponse(error_body(error.detail, error.message, error.code)).body
         async with database.write() as session:
-            await _store(session, caller, key, fingerprint, error.status, bytes(body))
+            await _store(session, caller, key, fingerprint, error.status, bytes(refusal))
         raise
 
 

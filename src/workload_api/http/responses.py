@@ -22,5 +22,6 @@ _MEANING = {
 def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
     """The declared refusals of an operation: those given, and those that any operation may answer with."""
     return {
-        code: {"model": ErrorBody, "description": _MEANING[code]} for code in sorted({*codes, 401, 403, 408, 413, 422, 503})
+        code: {"model": ErrorBody, "description": _MEANING[code]}
+        for code in sorted({*codes, 401, 403, 408, 413, 422, 503})
     }

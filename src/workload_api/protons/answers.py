@@ -67,7 +67,7 @@ def snapshot_answer(proton: ProtonRow) -> ReplicaStatusesSnapshot:
     return ReplicaStatusesSnapshot(
         overall_status=WorkloadMonitorOverallStatus(
             state=proton.status,
-            summary=proton.message or _SUMMARY.get(shown(proton.status), proton.status),  # type: ignore[arg-type]
+            summary=proton.message or _SUMMARY.get(shown(proton.status), proton.status),
             last_updated=proton.observed_at.isoformat().replace("+00:00", "Z"),
         ),
         replicas=[_replica(replica) for replica in proton.replicas or ()],

@@ -1,4 +1,4 @@
-"""What the controller writes of protons: who looks after them, and what was seen. Guarded, so a late word is dropped."""
+"""What the controller writes of protons: who looks after them, and what was seen. A word that comes late is dropped."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from workload_api.domain.scaling import initial_replicas
 from workload_api.runtimes.protocol import ContainerSpec, GroupSpec, HttpProbe, ProtonSpec
 
 
@@ -40,16 +41,6 @@ def proton_spec(
     return ProtonSpec(proton_id, workload_id, generation, groups, grace_seconds)
 
 
-def replica_count(override: Mapping[str, Any]) -> int:
-    """How many replicas a group's runtime asks for at the start: one where it says nothing (§4)."""
-    autoscaling = override.get("autoscaling") or {}
-    if autoscaling.get("enabled", True) and autoscaling:
-        bounds = [policy["minCount"] for policy in autoscaling.get("policies") or () if "minCount" in policy]
-        least = autoscaling.get("minReplicaCount")
-        return max([*bounds, least if least is not None else 0, 1])
-    return int(override.get("replicaCount") or 1)
-
-
 def _group(group: Mapping[str, Any], override: Mapping[str, Any]) -> GroupSpec:
     containers = group.get("containers", ())
     allocations = {
@@ -57,7 +48,7 @@ def _group(group: Mapping[str, Any], override: Mapping[str, Any]) -> GroupSpec:
     }
     return GroupSpec(
         name=group.get("name", "default"),
-        replica_count=replica_count(override),
+        replica_count=initial_replicas(override),
         containers=tuple(
             _container(container, number, len(containers) == 1, allocations)
             for number, container in enumerate(containers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workload_api.db.models import ReplacementRow
+from workload_api.protons.runtime_schemas import runtime_as_answered
 from workload_api.replacements.schemas import Replacement, ReplacementConfig
 
 
@@ -21,7 +22,7 @@ def replacement_answer(row: ReplacementRow, tenant_id: str) -> Replacement:
         candidate_proton_ids=row.candidate_proton_ids,
         previous_proton_ids=row.previous_proton_ids,
         config=ReplacementConfig(**row.config),
-        runtime=row.runtime,
+        runtime=runtime_as_answered(row.runtime),
         status=row.status,
         strategy=row.strategy,
         message=row.message,

@@ -9,9 +9,7 @@ from workload_api.db.models import ReplacementRow
 from workload_api.http.paging import Paging
 
 
-async def list_history(
-    session: AsyncSession, workload_id: str, paging: Paging
-) -> tuple[list[ReplacementRow], int]:
+async def list_history(session: AsyncSession, workload_id: str, paging: Paging) -> tuple[list[ReplacementRow], int]:
     """A page of a workload's promotes, replacements and settings changes, newest first, and how many there are."""
     mine = ReplacementRow.workload_id == workload_id
     total = await session.scalar(select(func.count()).select_from(ReplacementRow).where(mine))

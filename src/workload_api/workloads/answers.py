@@ -10,6 +10,7 @@ from workload_api.replacements.answers import replacement_answer
 from workload_api.workloads.queries import WorkloadView
 from workload_api.workloads.schemas import ArtifactInfoFormatted, WorkloadFormatted
 
+
 def workload_answer(view: WorkloadView, base_url: str) -> WorkloadFormatted:
     """A workload as the API shows it.
 

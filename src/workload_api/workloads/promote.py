@@ -20,7 +20,6 @@ from workload_api.events.service import event_values
 from workload_api.identity.rights import Caller, missing, require, roles_column
 
 
-
 async def promote(session: AsyncSession, caller: Caller, workload_id: str) -> int:
     """Promote a workload in one transaction: all five effects of §5, or none.
 
@@ -120,7 +119,9 @@ def refuse_unpromotable(workload: WorkloadRow, artifact: ArtifactRow) -> None:
     refuse_unbuilt(artifact.id, artifact.spec)
 
 
-async def _lock(session: AsyncSession, caller: Caller, workload_id: str) -> Row[WorkloadRow, ArtifactRow, ArtifactRepositoryRow, str | None, str | None]:
+async def _lock(
+    session: AsyncSession, caller: Caller, workload_id: str
+) -> Row[WorkloadRow, ArtifactRow, ArtifactRepositoryRow, str | None, str | None]:
     """Lock workload, artifact and repository and read all that promote decides on, in one round trip as a rule."""
     statement = locked(_standing(caller, workload_id), WorkloadRow, ArtifactRow, ArtifactRepositoryRow)
     found = (await session.execute(statement)).one_or_none()
@@ -135,7 +136,9 @@ async def _lock(session: AsyncSession, caller: Caller, workload_id: str) -> Row[
     return found
 
 
-def _standing(caller: Caller, workload_id: str) -> Select[WorkloadRow, ArtifactRow, ArtifactRepositoryRow, str | None, str | None]:
+def _standing(
+    caller: Caller, workload_id: str
+) -> Select[WorkloadRow, ArtifactRow, ArtifactRepositoryRow, str | None, str | None]:
     return (
         select(
             WorkloadRow,

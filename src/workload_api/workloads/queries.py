@@ -39,7 +39,9 @@ class WorkloadView:
     owners: Sequence[UserRow]
 
 
-def _views(caller: Caller, settings: Settings) -> Select[WorkloadRow, ArtifactRow, ProtonRow, UserRow, str, ReplacementRow | None, str | None]:
+def _views(
+    caller: Caller, settings: Settings
+) -> Select[WorkloadRow, ArtifactRow, ProtonRow, UserRow, str, ReplacementRow | None, str | None]:
     # The replacement that is shown: the one in progress, or the last one while pollers must get to see its end (§6).
     later = aliased(ReplacementRow)
     newer = (

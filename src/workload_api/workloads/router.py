@@ -154,7 +154,10 @@ async def update_workload(
     summary="Delete a workload",
     responses={
         **refusals(400, 404),
-        200: {"model": dict[str, Any], "description": "Deleted; `detail` names a proton that could not be stopped yet."},
+        200: {
+            "model": dict[str, Any],
+            "description": "Deleted; `detail` names a proton that could not be stopped yet.",
+        },
     },
 )
 async def delete_workload(context: Context, caller: Authenticated, workload_id: WorkloadId) -> Response:
@@ -226,9 +229,7 @@ async def start_workload(
     response_model=WorkloadOperationResponse,
     responses=refusals(400, 404),
 )
-async def stop_workload(
-    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId
-) -> Response:
+async def stop_workload(request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId) -> Response:
     """Stop its replicas gracefully; id, endpoint and history stay. Poll `trackVia`."""
     await _refuse_body(request)
 

@@ -4,8 +4,8 @@ from workload_api.db.models.artifacts import ArtifactRepositoryRow, ArtifactRow
 from workload_api.db.models.base import Base
 from workload_api.db.models.controllers import ControllerRow
 from workload_api.db.models.events import EventRow
-from workload_api.db.models.identity import OrganizationRow, SharedRoleRow, TokenRow, UserRow
 from workload_api.db.models.idempotency import IdempotencyKeyRow
+from workload_api.db.models.identity import OrganizationRow, SharedRoleRow, TokenRow, UserRow
 from workload_api.db.models.protons import ProtonRow
 from workload_api.db.models.replacements import ReplacementRow
 from workload_api.db.models.statistics import RequestCountRow, ResponseTimeRow

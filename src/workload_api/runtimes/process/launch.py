@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import socket
 import subprocess
@@ -12,10 +11,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from workload_api.domain.entrypoint import expand
 from workload_api.runtimes.protocol import ContainerSpec, ProtonSpec
 
 from .files import (
@@ -38,15 +38,6 @@ SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 _children: set[subprocess.Popen[bytes]] = set()
 _children_lock = threading.Lock()
-
-
-def fill(text: str, environment: Mapping[str, str]) -> str:
-    """Fill ``$(NAME)`` from an environment as Kubernetes does: ``$$`` is a plain ``$``, unknown names stay."""
-    return re.sub(
-        r"\$\$|\$\(([^)]*)\)",
-        lambda match: "$" if match[0] == "$$" else environment.get(match[1], match[0]),
-        text,
-    )
 
 
 def build_environment(
@@ -167,7 +158,7 @@ class Launcher:
         entrypoint = container.entrypoint or ()
         return {
             "run_id": run_id,
-            "argv": [fill(text, environment) for text in entrypoint],
+            "argv": [expand(text, environment) for text in entrypoint],
             "command": entrypoint[0],
             "env": environment,
             "cwd": str(work),
