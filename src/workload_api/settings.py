@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     lease: Duration = Field(
         timedelta(seconds=10), description="After how long without a heartbeat another controller takes over."
     )
+    replica_limit: int = Field(100, ge=1, description="Most replicas that a workload may start with.")
     stop_grace: Duration = Field(timedelta(seconds=10), description="Time between SIGTERM and SIGKILL for a replica.")
     replacement_settling: Duration = Field(
         timedelta(seconds=30), description="How long a completed replacement is still shown as the current one."

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Row, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from workload_api.artifacts.spec_rules import refuse_parts_of_other_types
 from workload_api.clock import utc_now
 from workload_api.db.changes import mark_changed
 from workload_api.db.locks import locked
@@ -104,6 +105,7 @@ async def change_artifact(
     Raises:
         NotFound: There is no such artifact.
         Forbidden: The caller may not change it.
+        FieldError: It is of another type than what is given is for.
         Unprocessable: It is locked, or cannot be locked.
     """
     artifact = await lock_artifact(session, caller, artifact_id, "update", with_workload=status == "locked")
@@ -118,6 +120,7 @@ async def change_artifact(
     if description is not None:
         artifact.description = description
     if spec is not None:
+        refuse_parts_of_other_types(artifact.type, spec)
         artifact.spec = spec
     if status == "locked":
         repository = (

@@ -51,7 +51,7 @@ def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=True,
+        date_header=False,
         backlog=_BACKLOG,
         workers=settings.workers,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
@@ -129,7 +129,9 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _announce(settings: Settings, port: int, token: str) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    # A wildcard address is none that a client could use.
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = f"[{address}]" if ":" in address else address
     base = settings.public_url or f"http://{host}:{port}"
     print(
         f"""workload-api is serving at {base}   (documentation: {base}/docs)

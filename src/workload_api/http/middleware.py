@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from contextlib import suppress
+from email.utils import formatdate
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,7 +26,10 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 class RequestIds:
-    """Gives each request an id (the client's ``X-Request-Id`` where it sent a sane one) and each one a log line."""
+    """Gives each request an id (the client's ``X-Request-Id`` where it sent a sane one), a ``Date`` and a log line.
+
+    The server does not add the ``Date``: an app behind an endpoint has often set its own already.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,6 +49,8 @@ class RequestIds:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
+                if not any(name.lower() == b"date" for name, _ in headers):
+                    headers.append((b"date", formatdate(usegmt=True).encode()))
                 message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
             await send(message)
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime
 
+from workload_api.db.models import WorkloadRow
 from workload_api.http.context import Authenticated, Context
 from workload_api.http.json_route import JsonRoute
 from workload_api.http.responses import refusals
+from workload_api.identity.targets import require_workload
+from workload_api.protons.queries import get_proton
+from workload_api.settings import Settings
 from workload_api.statistics.queries import Metrics, request_metrics
 from workload_api.statistics.schemas import Period, ProtonRequestStats, RequestMetrics
 from workload_api.statistics.service import refuse_backward, reset_statistics
-from workload_api.statistics.target import read_target, require_proton
 
 router = APIRouter(prefix="/workloads/{workload_id}/stats", tags=["statistics"], route_class=JsonRoute)
 
@@ -44,13 +48,13 @@ async def read_statistics(
     refuse_backward(start_time, end_time)
     await context.flush_statistics()
     async with context.database.read() as session:
-        workload, retention = await read_target(session, caller, workload_id, context.settings)
+        workload = await require_workload(session, caller, workload_id)
         if proton_id is not None:
-            await require_proton(session, workload_id, proton_id)
+            await get_proton(session, workload_id, proton_id)
         metrics = await request_metrics(
             session,
             workload,
-            retention=retention,
+            retention=_retention(workload, context.settings),
             proton_id=proton_id,
             start=start_time,
             end=end_time,
@@ -83,6 +87,11 @@ async def delete_statistics(
     await context.flush_statistics()
     async with context.database.write() as session:
         await reset_statistics(session, caller, workload_id, proton_id, start_time, end_time)
+
+
+def _retention(workload: WorkloadRow, settings: Settings) -> timedelta:
+    is_draft = workload.draft_artifact_id is not None
+    return settings.draft_statistics_retention if is_draft else settings.locked_statistics_retention
 
 
 def _answer(metrics: Metrics) -> ProtonRequestStats:

@@ -13,8 +13,9 @@ from workload_api.db.models import EventRow, ProtonRow, RequestCountRow, Respons
 from workload_api.domain.errors import FieldError
 from workload_api.events.service import event_values
 from workload_api.identity.rights import Caller
+from workload_api.identity.targets import lock_workload
+from workload_api.protons.queries import get_proton
 from workload_api.statistics.queries import clamp, within
-from workload_api.statistics.target import lock_target, require_proton
 
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -46,7 +47,7 @@ async def reset_statistics(
         FieldError: The window ends before it starts.
     """
     refuse_backward(start, end)
-    workload = await lock_target(session, caller, workload_id)
+    workload = await lock_workload(session, caller, workload_id, "update")
     details: dict[str, object] = {}
     if proton_id is None and start is None and end is None:
         # A new epoch: rows of the old one stay where they are until their retention ends, and count no more.
@@ -63,7 +64,7 @@ async def reset_statistics(
         message = "The statistics start again from zero."
     else:
         if proton_id is not None:
-            await require_proton(session, workload_id, proton_id)
+            await get_proton(session, workload_id, proton_id)
             details["protonId"] = proton_id
         latest = utc_now() + _DAY
         start = None if start is None else clamp(start, _FIRST, latest)

@@ -7,8 +7,9 @@ from workload_api.identity.rights import permissions_of
 from workload_api.protons.answers import status_details
 from workload_api.protons.runtime_schemas import runtime_as_answered
 from workload_api.replacements.answers import replacement_answer
+from workload_api.statistics.queries import RequestSummary
 from workload_api.workloads.queries import WorkloadView
-from workload_api.workloads.schemas import ArtifactInfoFormatted, WorkloadFormatted
+from workload_api.workloads.schemas import ArtifactInfoFormatted, RequestStats, WorkloadFormatted
 
 
 def workload_answer(view: WorkloadView, base_url: str) -> WorkloadFormatted:
@@ -47,6 +48,15 @@ def workload_answer(view: WorkloadView, base_url: str) -> WorkloadFormatted:
         updated_at=workload.updated_at,
         expires_at=workload.expires_at,
         last_response=workload.last_response_at,
-        request_stats=None,
+        request_stats=_request_stats(view.requests),
         status_details=status_details(view.proton),
+    )
+
+
+def _request_stats(requests: RequestSummary) -> RequestStats:
+    return RequestStats(
+        total_requests=requests.total_requests,
+        response_time=requests.response_time,
+        error_rate=requests.error_rate,
+        last_request_at=requests.last_request_at,
     )

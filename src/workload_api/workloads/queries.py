@@ -1,11 +1,11 @@
-"""Reads workloads with all that an answer shows of them: one query for a page, one more for its owners."""
+"""Reads workloads with all that an answer shows of them: a fixed number of queries, however long the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -23,6 +23,7 @@ from workload_api.domain.words import IMPORTANCE_RANK, UNFINISHED_REPLACEMENT
 from workload_api.http.paging import Paging
 from workload_api.identity.rights import Caller, Right, missing, require, roles_column, visible
 from workload_api.settings import Settings
+from workload_api.statistics.queries import RequestSummary, summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ class WorkloadView:
     replacement: ReplacementRow | None
     roles: str | None
     owners: Sequence[UserRow]
+    requests: RequestSummary
 
 
-def _views(
-    caller: Caller, settings: Settings
-) -> Select[WorkloadRow, ArtifactRow, ProtonRow, UserRow, str, ReplacementRow | None, str | None]:
+_ViewColumns = tuple[WorkloadRow, ArtifactRow, ProtonRow, UserRow, str, ReplacementRow | None, str | None]
+
+
+def _views(caller: Caller, settings: Settings) -> Select[*_ViewColumns]:
     # The replacement that is shown: the one in progress, or the last one while pollers must get to see its end (§6).
     later = aliased(ReplacementRow)
     newer = (
@@ -93,8 +96,8 @@ async def get_workload(
     if found is None:
         raise missing("workload", workload_id)
     require(found[6], right, "workload", workload_id)
-    owners = await _owners(session, [workload_id])
-    return WorkloadView(*found, owners=owners.get(workload_id, ()))
+    (view,) = await _completed(session, [found])
+    return view
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +179,13 @@ async def list_workloads(
         .limit(paging.limit)
     )
     rows = (await session.execute(statement)).all()
+    return await _completed(session, rows), total or 0
+
+
+async def _completed(session: AsyncSession, rows: Sequence[Row[*_ViewColumns]]) -> list[WorkloadView]:
     owners = await _owners(session, [row[0].id for row in rows])
-    return [WorkloadView(*row, owners=owners.get(row[0].id, ())) for row in rows], total or 0
+    requests = await summaries(session, [row[0] for row in rows])
+    return [WorkloadView(*row, owners=owners.get(row[0].id, ()), requests=requests[row[0].id]) for row in rows]
 
 
 async def _owners(session: AsyncSession, workload_ids: list[str]) -> dict[str, list[UserRow]]:

@@ -17,11 +17,13 @@ from workload_api.db.models import ArtifactRow, EventRow, ProtonRow, SharedRoleR
 from workload_api.db.types import database_now
 from workload_api.domain.errors import Conflict, FieldError, Unprocessable
 from workload_api.domain.ids import new_id
+from workload_api.domain.scaling import initial_replicas
 from workload_api.domain.transitions import STARTABLE
 from workload_api.domain.words import Importance
 from workload_api.events.service import event_values
-from workload_api.identity.rights import Caller, Right, missing, require, roles_column
+from workload_api.identity.rights import Caller
 from workload_api.identity.service import grant_ownership
+from workload_api.identity.targets import lock_workload
 from workload_api.settings import Settings
 from workload_api.workloads.lifetime import end_protons
 
@@ -63,6 +65,7 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
         assert content.artifact_id is not None
         artifact = await lock_artifact(session, caller, content.artifact_id, "view")
     refuse_unknown_names(content.runtime, artifact.spec)
+    refuse_too_many(content.runtime, settings.replica_limit)
     is_draft = artifact.status == "draft"
     if is_draft:
         await _refuse_second(session, artifact.id)
@@ -157,6 +160,21 @@ def refuse_unknown_names(runtime: dict[str, Any], spec: dict[str, Any]) -> None:
                     (*where, "containers", place, "name"),
                     container["name"],
                 )
+
+
+def refuse_too_many(runtime: dict[str, Any], limit: int) -> None:
+    """Let through a runtime that asks for no more replicas than this server lets a workload have.
+
+    Raises:
+        FieldError: It asks for more.
+    """
+    count = sum(initial_replicas(group) for group in runtime.get("containerGroups") or ())
+    if count > limit:
+        raise FieldError(
+            f"A workload may have {limit} replicas on this server (setting REPLICA_LIMIT); this asks for {count}.",
+            ("body", "runtime", "containerGroups"),
+            count,
+        )
 
 
 async def update_workload(
@@ -271,29 +289,6 @@ async def delete_workload(session: AsyncSession, caller: Caller, workload_id: st
     await end_protons(session, [workload_id])
     await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id == workload_id))
     mark_changed(session, workload_id)
-
-
-async def lock_workload(session: AsyncSession, caller: Caller, workload_id: str, right: Right) -> WorkloadRow:
-    """A workload with its row locked, for what the caller wants to do.
-
-    Raises:
-        NotFound: It is not there, or not for the caller to see.
-        Forbidden: The caller may see it, but not do this.
-    """
-    statement = locked(
-        select(WorkloadRow, roles_column(caller, WorkloadRow.id)).where(
-            WorkloadRow.id == workload_id,
-            WorkloadRow.organization_id == caller.organization_id,
-            WorkloadRow.deleted_at.is_(None),
-        ),
-        WorkloadRow,
-    )
-    found = (await session.execute(statement)).one_or_none()
-    if found is None:
-        raise missing("workload", workload_id)
-    workload, roles = found
-    require(roles, right, "workload", workload_id)
-    return workload
 
 
 async def _active_proton(session: AsyncSession, workload_id: str) -> ProtonRow:
