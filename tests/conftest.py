@@ -21,7 +21,7 @@ from workload_api.settings import Settings
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 """For tests that run on both databases and make their own arrangements."""
 
-_NEEDS_POSTGRESQL = {"postgresql", "postgresql_url", "empty_postgresql_url"}
+_NEEDS_POSTGRESQL = {"postgresql", "postgresql_url", "empty_postgresql_url", "three_servers"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,9 +6,10 @@ Locks are always taken in the order workload → artifact → repository → rep
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Select, Table, literal, select
+from sqlalchemy import Select, Table, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -26,6 +27,17 @@ def locked(statement: S, *tables: type[Base], skip_locked: bool = False) -> S:
         skip_locked: Leave out rows that somebody else holds.
     """
     return statement.with_for_update(key_share=True, of=tables or None, skip_locked=skip_locked)
+
+
+async def one_at_a_time(session: AsyncSession, what: str) -> None:
+    """Until the end of this unit of work keep every other one waiting that asks for the same by name."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(select(func.pg_advisory_xact_lock(lock_number(what))))
+
+
+def lock_number(what: str) -> int:
+    """The number of PostgreSQL's advisory lock of a name."""
+    return int.from_bytes(sha256(what.encode()).digest()[:8], signed=True)
 
 
 def table_of(row: type[Base]) -> Table:

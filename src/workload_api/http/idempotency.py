@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.db.engine import Database
+from workload_api.db.locks import lock_number
 from workload_api.db.models import IdempotencyKeyRow
 from workload_api.domain.errors import BadRequest, DomainError, StillRunning, Unprocessable
 from workload_api.http.errors import error_body
@@ -77,7 +78,7 @@ async def answer_once(
 
 async def _first_answer(session: AsyncSession, caller: Caller, key: str, fingerprint: str) -> Response | None:
     if session.get_bind().dialect.name == "postgresql":
-        lock = int.from_bytes(hashlib.sha256(f"{caller.user_id} {key}".encode()).digest()[:8], signed=True)
+        lock = lock_number(f"{caller.user_id} {key}")
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
             raise StillRunning("The first request with this Idempotency-Key is still running; try again in a moment.")
     row = await session.get(IdempotencyKeyRow, (caller.user_id, key))

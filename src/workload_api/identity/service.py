@@ -10,6 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.clock import utc_now
+from workload_api.db.locks import one_at_a_time
 from workload_api.db.models import OrganizationRow, SharedRoleRow, TokenRow, UserRow
 from workload_api.domain.errors import Conflict, NotFound
 from workload_api.domain.words import ResourceType
@@ -32,6 +33,8 @@ async def ensure_administrator(session: AsyncSession, data_dir: Path, given_toke
     Returns:
         The administrator's token.
     """
+    # Several servers may start on an empty database at once.
+    await one_at_a_time(session, "administrator")
     user = (await session.scalars(select(UserRow).where(UserRow.username == ADMINISTRATOR))).one_or_none()
     if user is None:
         user = await add_user(session, ADMINISTRATOR, DEFAULT_ORGANIZATION, email=None)
