@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.api.support import Json, create, reach, read, running
 from tests.support import payloads
+from tests.support.postgresql import PostgreSQL
 from tests.support.server import ServerProcess
 from tests.support.waiting import until
 
@@ -139,3 +141,49 @@ async def test_what_was_asked_for_just_before_the_crash(client: httpx.AsyncClien
         return {process.pid for process in server.left_behind()} >= apps and len(server.left_behind()) == 2 * len(apps)
 
     await until(no_twin, what="one app and one supervisor for each of the three")
+
+
+async def test_a_controller_that_sleeps_through_its_lease(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    """Another takes over; once it wakes it drives nothing that is not its own, and what it started anew is removed."""
+    url = postgresql.create()
+
+    def server_named(name: str) -> ServerProcess:
+        data, token = tmp_path / "data", "one-token-for-both"
+        return ServerProcess(
+            tmp_path, database_url=url, settings={"LEASE": "1s"}, token=token, data_dir=data, name=name
+        )
+
+    with server_named("sleeper") as sleeper:
+        async with sleeper.client() as client:
+            stopped, kept = await asyncio.gather(*(running(client, name=f"w{n}") for n in range(2)))
+        with server_named("other") as other:
+            async with other.client() as client:
+                sleeper.process.send_signal(signal.SIGSTOP)
+                # The other takes over: only a controller brings it to rest.
+                assert (await client.post(f"/workloads/{stopped['id']}/stop")).status_code == 202
+                await reach(client, stopped["id"], "stopped")
+                first = identities(other)
+                sleeper.process.send_signal(signal.SIGCONT)
+
+                async def awake() -> bool:
+                    async with sleeper.client() as its:
+                        return (await its.get("/version/")).status_code == 200
+
+                await until(awake)
+
+                def one_app_and_its_supervisor() -> bool:
+                    return len(identities(other)) == 2
+
+                await until(one_app_and_its_supervisor)
+                answer = await client.get(f"/endpoints/workloads/{kept['id']}/")
+                psutil.Process(answer.json()["pid"]).kill()
+
+                async def again() -> bool:
+                    again = await client.get(f"/endpoints/workloads/{kept['id']}/")
+                    return again.status_code == 200 and again.json()["pid"] != answer.json()["pid"]
+
+                await until(again, timeout=40)
+                await until(one_app_and_its_supervisor)
+                assert identities(other) != first
+                assert (await read(client, f"/workloads/{stopped['id']}"))["status"] == "stopped"
+    postgresql.drop(url)

@@ -47,7 +47,8 @@ def configure_logging(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
-    # APScheduler tells of every tick, uvicorn of its own start, Alembic of every look at the schema: not news.
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    # APScheduler tells of every tick and warns of each that finds the one before it under way, uvicorn tells of its own
+    # start, Alembic of every look at the schema: not news.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

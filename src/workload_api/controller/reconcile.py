@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -48,7 +49,8 @@ class Reconciler:
         self._applied: dict[str, int] = {}
         self._reported: dict[str, Any] = {}
         self._removals: dict[str, asyncio.Task[None]] = {}
-        self._orphans_checked = False
+        self._held: set[str] = set()
+        self._next_orphan_check = 0.0
 
     async def tick(self) -> None:
         """One round: heartbeat, claim, act, report."""
@@ -61,15 +63,15 @@ class Reconciler:
             log.debug("protons_claimed", count=count)
         async with self._database.read() as session:
             protons = await service.owned(session, self.controller_id)
-        self._forget_all_but({proton.id for proton in protons})
+        await self._forget_all_but({proton.id for proton in protons})
         running = [proton for proton in protons if proton.desired_state == "running"]
         for proton in protons:
             if proton.desired_state != "running" and proton.id not in self._removals:
-                self._removals[proton.id] = asyncio.create_task(self._remove(proton), name=f"remove {proton.id}")
+                self._begin(proton.id, self._remove(proton))
         await self._run([proton for proton in running if proton.id not in self._removals])
-        if not self._orphans_checked:
-            self._orphans_checked = True
-            await self._remove_orphans()
+        if time.monotonic() >= self._next_orphan_check:
+            self._next_orphan_check = time.monotonic() + self._settings.lease.total_seconds()
+            await self._find_orphans()
 
     async def close(self) -> None:
         """Let go of everything; compute keeps running, and another controller may take over at once."""
@@ -90,10 +92,18 @@ class Reconciler:
             self._reported.clear()
         self._next_beat = time.monotonic() + lease.total_seconds() / 3
 
-    def _forget_all_but(self, owned: set[str]) -> None:
+    async def _forget_all_but(self, owned: set[str]) -> None:
         for known in (self._specs, self._applied, self._reported):
             for proton_id in known.keys() - owned:
                 known.pop(proton_id, None)
+        for proton_id in self._held - owned - self._removals.keys():
+            # At rest, or taken over by another controller after our lease ended: two must not drive it.
+            await self._runtime.release(proton_id)
+            self._held.discard(proton_id)
+
+    def _begin(self, proton_id: str, removal: Coroutine[Any, Any, None]) -> None:
+        """Remove a proton's compute beside the ticks: its grace period may be long."""
+        self._removals[proton_id] = asyncio.create_task(removal, name=f"remove {proton_id}")
 
     async def _run(self, protons: list[OwnedProton]) -> None:
         if not protons:
@@ -131,6 +141,7 @@ class Reconciler:
         if proton.status == "submitted":
             async with self._database.write() as session:
                 await service.report(session, self.controller_id, proton, Report("provisioning", [], None, None))
+        self._held.add(proton.id)
         try:
             await self._runtime.apply(spec)
         except OSError as error:
@@ -173,16 +184,27 @@ class Reconciler:
         finally:
             self._removals.pop(proton.id, None)
 
-    async def _remove_orphans(self) -> None:
-        """Take down compute that no proton wants: left by a crash between its start and its record."""
-        known = await self._runtime.known()
+    async def _find_orphans(self) -> None:
+        """Take down compute that nothing wants: left by a crash, or by a controller that slept through its lease."""
+        known = await self._runtime.known() - self._removals.keys()
         if not known:
             return
-        async with self._database.read() as session:
-            there = set((await session.scalars(select(ProtonRow.id).where(ProtonRow.id.in_(known)))).all())
-        for proton_id in known - there:
-            log.warning("orphan_removed", proton_id=proton_id)
+        async with self._database.write() as session:
+            orphans = await service.orphans(session, self.controller_id, known)
+        for proton_id in orphans:
+            log.warning("orphan_found", proton_id=proton_id)
+            self._begin(proton_id, self._remove_orphan(proton_id))
+
+    async def _remove_orphan(self, proton_id: str) -> None:
+        try:
             await self._runtime.remove(proton_id, self._settings.stop_grace.total_seconds())
+            log.info("orphan_removed", proton_id=proton_id)
+        except RuntimeError as error:
+            log.warning("remove_failed", proton_id=proton_id, error=str(error))
+        finally:
+            self._removals.pop(proton_id, None)
+            async with self._database.write() as session:
+                await service.let_go(session, self.controller_id, proton_id)
 
 
 def _reason(observation: ProtonObservation) -> str | None:

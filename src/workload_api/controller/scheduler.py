@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """Runs each loop at its interval, and at once when it is woken."""
+    """Runs each loop at its interval."""
 
     def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(

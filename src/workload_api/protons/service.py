@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -105,6 +106,42 @@ async def owned(session: AsyncSession, controller_id: str) -> list[OwnedProton]:
         ProtonRow.id, ProtonRow.workload_id, ProtonRow.generation, ProtonRow.desired_state, ProtonRow.status
     ).where(ProtonRow.controller_id == controller_id, _AT_WORK)
     return [OwnedProton(*row) for row in (await session.execute(statement)).all()]
+
+
+async def orphans(session: AsyncSession, controller_id: str, known: Collection[str]) -> list[str]:
+    """Which of these protons have no right to compute: they are at rest, or there is no such proton.
+
+    Those at rest are taken over until :func:`let_go`, so that one that is started meanwhile waits for its remains
+    to be gone, and no other controller starts it beside them.
+
+    Args:
+        session: A write.
+        controller_id: Who is going to take their compute down.
+        known: The protons that a runtime holds compute for.
+    """
+    rows = {row.id: row for row in await session.execute(select(ProtonRow.id, _AT_WORK).where(ProtonRow.id.in_(known)))}
+    at_rest = [proton_id for proton_id, row in rows.items() if not row[1]]
+    taken: set[str] = set()
+    if at_rest:
+        found = await session.scalars(
+            update(ProtonRow)
+            .where(ProtonRow.id.in_(at_rest), ProtonRow.controller_id.is_(None), ~_AT_WORK)
+            .values(controller_id=controller_id, updated_at=ProtonRow.updated_at)
+            .returning(ProtonRow.id)
+            .execution_options(synchronize_session=False)
+        )
+        taken = set(found.all())
+    return sorted(taken | (set(known) - rows.keys()))
+
+
+async def let_go(session: AsyncSession, controller_id: str, proton_id: str) -> None:
+    """Look after a proton at rest no longer, once its remains are gone."""
+    await session.execute(
+        update(ProtonRow)
+        .where(ProtonRow.id == proton_id, ProtonRow.controller_id == controller_id, ~_AT_WORK)
+        .values(controller_id=None, updated_at=ProtonRow.updated_at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def report(session: AsyncSession, controller_id: str, proton: OwnedProton, seen: Report) -> ProtonStatus | None:
