@@ -57,7 +57,11 @@ def server_programs() -> Path | None:
         folders.append(Path(answer.stdout.strip()))
     versions = [Path(folder) for folder in glob.glob("/usr/lib/postgresql/*/bin")]
     folders += sorted(versions, key=lambda folder: float(re.sub(r"[^\d.]", "", folder.parent.name) or 0), reverse=True)
-    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
+
+    def has(folder: Path, program: str) -> bool:
+        return shutil.which(program, path=str(folder)) is not None  # False too for a folder that may not be read.
+
+    return next((folder for folder in folders if has(folder, "initdb") and has(folder, "postgres")), None)
 
 
 def unprivileged_user() -> str:
