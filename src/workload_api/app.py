@@ -29,8 +29,10 @@ from workload_api.replacements.router import router as replacements
 from workload_api.runtimes.process import ProcessRuntime
 from workload_api.runtimes.protocol import Runtime
 from workload_api.settings import Settings
+from workload_api.sharing.router import routers as sharing
 from workload_api.statistics.recorder import Recorder
 from workload_api.statistics.router import router as statistics
+from workload_api.tags.router import routers as tags
 from workload_api.workloads.router import router as workloads
 
 API_PREFIX = "/api/v2"
@@ -73,7 +75,18 @@ def api(context: ServerContext | None = None) -> FastAPI:
     app.state.context = context
     routes = APIRouter(prefix=API_PREFIX)
     # Statistics before workloads: `/workloads/stats` is no id.
-    for router in (artifacts, repositories, statistics, workloads, protons, replacements, events, account):
+    for router in (
+        artifacts,
+        repositories,
+        statistics,
+        workloads,
+        protons,
+        replacements,
+        events,
+        account,
+        *sharing,
+        *tags,
+    ):
         routes.include_router(router)
     app.include_router(routes)
     app.include_router(health)
@@ -106,7 +119,13 @@ class Server:
             self._controller = Controller(self.database, runtime, settings, self._scheduler)
         self._recorder = recorder
         self._authenticator = authenticator
-        context = ServerContext(settings, self.database, authenticator, recorder.flush, self._gateway.in_flight)
+        context = ServerContext(
+            settings,
+            self.database,
+            authenticator,
+            flush_statistics=recorder.flush,
+            requests_in_flight=self._gateway.in_flight,
+        )
         app = api(context)
         app.router.lifespan_context = self._lifespan
         bounded = BodyBounds(AnsweredFaults(app), settings.body_limit, settings.body_timeout.total_seconds())

@@ -39,7 +39,7 @@ def artifact_answer(view: ArtifactView) -> ArtifactFormatted:
         updated_at=artifact.updated_at,
         creator=user_data(view.creator),
         permissions=permissions_of(view.roles),
-        tags=[],
+        tags=list(view.tags),
     )
 
 
@@ -56,5 +56,5 @@ def repository_answer(view: RepositoryView) -> ArtifactRepositoryFormatted:
         updated_at=repository.updated_at,
         creator=user_data(view.creator),
         permissions=permissions_of(view.roles),
-        tags=[],
+        tags=list(view.tags),
     )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.artifacts.service import artifact_counts
 from workload_api.db.models import ArtifactRepositoryRow, ArtifactRow, UserRow
+from workload_api.db.models.search import holds
+from workload_api.domain.words import ResourceType
+from workload_api.http.ordering import by_name, page_of
 from workload_api.http.paging import Paging
 from workload_api.identity.rights import Caller, missing, require, roles_column, visible
+from workload_api.identity.schemas import TagInfo
+from workload_api.tags.queries import tagged, tags_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class ArtifactView:
     artifact: ArtifactRow
     creator: UserRow
     roles: str | None
+    tags: Sequence[TagInfo]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class RepositoryView:
     creator: UserRow
     roles: str | None
     artifact_count: int
+    tags: Sequence[TagInfo]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +50,15 @@ class ArtifactFilter:
     artifact_type: str | None = None
     status: str | None = None
     repository_id: str | None = None
+    tag_names: Sequence[str] | None = field(default=None, kw_only=True)
+    tag_values: Sequence[str] | None = field(default=None, kw_only=True)
 
     def conditions(self, table: type[ArtifactRow] | type[ArtifactRepositoryRow]) -> list[ColumnElement[bool]]:
         """The SQL conditions that rows must meet."""
-        found: list[ColumnElement[bool]] = []
+        kind: ResourceType = "artifact" if table is ArtifactRow else "artifact_repository"
+        found = tagged(kind, table.id, self.tag_names, self.tag_values)
         if self.search:
-            searched = [table.name, table.id]
-            if table is ArtifactRow:
-                searched.append(ArtifactRow.description)
-            found.append(or_(*(column.icontains(self.search, autoescape=True) for column in searched)))
+            found.append(holds(self.search, kind, table.id))
         if self.ids:
             found.append(table.id.in_(self.ids))
         for column, value in (
@@ -66,7 +72,12 @@ class ArtifactFilter:
         return found
 
 
-_S = TypeVar("_S", bound=Select[*tuple[Any, ...]])
+_ARTIFACT_KEYS = {
+    "name": by_name(ArtifactRow.name),
+    "updatedAt": (ArtifactRow.updated_at,),
+    "status": (ArtifactRow.status,),
+}
+_REPOSITORY_KEYS = {"name": by_name(ArtifactRepositoryRow.name), "updatedAt": (ArtifactRepositoryRow.updated_at,)}
 
 
 def _artifacts(caller: Caller) -> Select[ArtifactRow, UserRow, str | None]:
@@ -89,20 +100,6 @@ def _repositories(caller: Caller) -> Select[ArtifactRepositoryRow, UserRow, str 
     )
 
 
-def _sorted(statement: _S, table: Any, order_by: str | None, paging: Paging) -> _S:
-    name = (order_by or "-createdAt").removeprefix("-")
-    column = {
-        "name": table.name,
-        "createdAt": table.id,
-        "updatedAt": table.updated_at,
-        "status": getattr(table, "status", table.id),
-    }[name]
-    columns = (column,) if column is table.id else (column, table.id)
-    descending = order_by is None or order_by.startswith("-")
-    ordered = statement.order_by(*(each.desc() if descending else each.asc() for each in columns))
-    return ordered.offset(paging.offset).limit(paging.limit)
-
-
 async def get_artifact(session: AsyncSession, caller: Caller, artifact_id: str) -> ArtifactView:
     """One artifact.
 
@@ -113,7 +110,7 @@ async def get_artifact(session: AsyncSession, caller: Caller, artifact_id: str) 
     if found is None:
         raise missing("artifact", artifact_id)
     require(found[2], "view", "artifact", artifact_id)
-    return ArtifactView(*found)
+    return ArtifactView(*found, tags=(await tags_of(session, [artifact_id])).get(artifact_id, ()))
 
 
 async def list_artifacts(
@@ -126,8 +123,10 @@ async def list_artifacts(
         *wanted.conditions(ArtifactRow),
     ]
     total = await session.scalar(select(func.count()).select_from(ArtifactRow).where(*conditions))
-    statement = _sorted(_artifacts(caller).where(*conditions), ArtifactRow, order_by, paging)
-    return [ArtifactView(*row) for row in (await session.execute(statement)).all()], total or 0
+    statement = page_of(_artifacts(caller).where(*conditions), _ARTIFACT_KEYS, ArtifactRow.id, order_by, paging)
+    rows = (await session.execute(statement)).all()
+    tags = await tags_of(session, [row[0].id for row in rows])
+    return [ArtifactView(*row, tags=tags.get(row[0].id, ())) for row in rows], total or 0
 
 
 async def get_repository(session: AsyncSession, caller: Caller, repository_id: str) -> RepositoryView:
@@ -142,7 +141,8 @@ async def get_repository(session: AsyncSession, caller: Caller, repository_id: s
         raise missing("artifact_repository", repository_id)
     require(found[2], "view", "artifact_repository", repository_id)
     counts = await artifact_counts(session, [repository_id])
-    return RepositoryView(*found, artifact_count=counts.get(repository_id, 0))
+    tags = await tags_of(session, [repository_id])
+    return RepositoryView(*found, artifact_count=counts.get(repository_id, 0), tags=tags.get(repository_id, ()))
 
 
 async def list_repositories(
@@ -155,7 +155,10 @@ async def list_repositories(
         *wanted.conditions(ArtifactRepositoryRow),
     ]
     total = await session.scalar(select(func.count()).select_from(ArtifactRepositoryRow).where(*conditions))
-    statement = _sorted(_repositories(caller).where(*conditions), ArtifactRepositoryRow, order_by, paging)
+    statement = page_of(
+        _repositories(caller).where(*conditions), _REPOSITORY_KEYS, ArtifactRepositoryRow.id, order_by, paging
+    )
     rows = (await session.execute(statement)).all()
-    counts = await artifact_counts(session, [row[0].id for row in rows])
-    return [RepositoryView(row[0], row[1], row[2], counts.get(row[0].id, 0)) for row in rows], total or 0
+    ids = [row[0].id for row in rows]
+    counts, tags = await artifact_counts(session, ids), await tags_of(session, ids)
+    return [RepositoryView(*row, counts.get(row[0].id, 0), tags.get(row[0].id, ())) for row in rows], total or 0

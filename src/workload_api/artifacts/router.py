@@ -25,9 +25,10 @@ from workload_api.artifacts.schemas import (
 )
 from workload_api.artifacts.service import ArtifactContent
 from workload_api.http.context import Authenticated, Context
-from workload_api.http.idempotency import answer_once
+from workload_api.http.idempotency import DOCUMENTED, answer_once
 from workload_api.http.json_route import JsonRoute
 from workload_api.http.paging import Paged
+from workload_api.http.preconditions import IfMatch, tag
 from workload_api.http.responses import refusals
 from workload_api.identity.rights import Caller
 
@@ -40,6 +41,16 @@ Search = Annotated[
     str | None, Query(max_length=100, description="Part of the name, description or id, in any letter case.")
 ]
 Ids = Annotated[list[str] | None, Query(description="Only these ids; may repeat.")]
+TagKeys = Annotated[
+    list[str] | None,
+    Query(
+        alias="tagKeys",
+        description="Only with a tag of one of these names; may repeat. With `tagValues`: one tag must meet both.",
+    ),
+]
+TagValues = Annotated[
+    list[str] | None, Query(alias="tagValues", description="Only with a tag of one of these values; may repeat.")
+]
 CreatedBy = Annotated[str | None, Query(alias="createdBy", description="Only those made by this user (id).")]
 
 
@@ -48,23 +59,32 @@ def content_of(body: InputArtifact) -> ArtifactContent:
     return ArtifactContent(body.name, body.description, body.type, body.spec.as_sent())
 
 
-async def _shown(session: AsyncSession, caller: Caller, artifact_id: str) -> ArtifactFormatted:
-    return artifact_answer(await queries.get_artifact(session, caller, artifact_id))
+async def _shown(session: AsyncSession, caller: Caller, artifact_id: str, response: Response) -> ArtifactFormatted:
+    view = await queries.get_artifact(session, caller, artifact_id)
+    tag(response, view.artifact)
+    return artifact_answer(view)
 
 
-@artifacts.post("", status_code=201, summary="Create an artifact", responses=refusals(400, 404, 409))
+@artifacts.post(
+    "",
+    status_code=201,
+    summary="Create an artifact",
+    response_model=ArtifactFormatted,
+    responses=refusals(400, 404, 409),
+    openapi_extra=DOCUMENTED,
+)
 async def create_artifact(
-    request: Request, context: Context, caller: Authenticated, body: InputArtifact
-) -> ArtifactFormatted:
+    request: Request, response: Response, context: Context, caller: Authenticated, body: InputArtifact
+) -> Response:
     """Make a draft, in a new repository of the same name or in the one named; `status: locked` locks it at once."""
 
     async def act(session: AsyncSession) -> ArtifactFormatted:
         artifact = await service.create_artifact(
             session, caller, content_of(body), status=body.status, repository_id=body.artifact_repository_id
         )
-        return await _shown(session, caller, artifact.id)
+        return await _shown(session, caller, artifact.id, response)
 
-    return await answer_once(request, context.database, caller, act, 201)  # type: ignore[return-value]
+    return await answer_once(request, response, context, caller, act, 201)
 
 
 @artifacts.get("", summary="List artifacts", responses=refusals(400))
@@ -78,25 +98,36 @@ async def list_artifacts(
     artifact_type: Annotated[ArtifactType | None, Query(alias="type")] = None,
     status: Annotated[ArtifactStatus | None, Query()] = None,
     repository_id: Annotated[str | None, Query(alias="repositoryId")] = None,
+    tag_keys: TagKeys = None,
+    tag_values: TagValues = None,
     order_by: Annotated[ArtifactSortQueryParams | None, Query(alias="orderBy")] = None,
 ) -> ArtifactListResponse:
     """The artifacts that the caller may see, the newest first by default."""
-    wanted = ArtifactFilter(search, ids, created_by, artifact_type, status, repository_id)
+    wanted = ArtifactFilter(
+        search, ids, created_by, artifact_type, status, repository_id, tag_names=tag_keys, tag_values=tag_values
+    )
     async with context.database.read() as session:
         found, total = await queries.list_artifacts(session, caller, wanted, order_by, paging)
     return ArtifactListResponse(**paging.page([artifact_answer(view) for view in found], total))
 
 
 @artifacts.get("/{artifact_id}", summary="Read an artifact", responses=refusals(400, 404))
-async def read_artifact(context: Context, caller: Authenticated, artifact_id: ArtifactId) -> ArtifactFormatted:
+async def read_artifact(
+    response: Response, context: Context, caller: Authenticated, artifact_id: ArtifactId
+) -> ArtifactFormatted:
     """One artifact, draft or locked."""
     async with context.database.read() as session:
-        return await _shown(session, caller, artifact_id)
+        return await _shown(session, caller, artifact_id, response)
 
 
-@artifacts.patch("/{artifact_id}", summary="Change or lock a draft", responses=refusals(400, 404))
+@artifacts.patch("/{artifact_id}", summary="Change or lock a draft", responses=refusals(400, 404, 412))
 async def update_artifact(
-    context: Context, caller: Authenticated, artifact_id: ArtifactId, body: UpdateArtifactRequest
+    response: Response,
+    context: Context,
+    caller: Authenticated,
+    artifact_id: ArtifactId,
+    body: UpdateArtifactRequest,
+    expected: IfMatch,
 ) -> ArtifactFormatted:
     """Change the fields given (`spec` is replaced whole); `{"status": "locked"}` locks as the next version."""
     async with context.database.write() as session:
@@ -108,13 +139,19 @@ async def update_artifact(
             description=body.description,
             spec=body.spec.as_sent() if body.spec is not None else None,
             status=body.status,
+            expected=expected,
         )
-        return await _shown(session, caller, artifact_id)
+        return await _shown(session, caller, artifact_id, response)
 
 
-@artifacts.put("/{artifact_id}", summary="Replace a draft's content", responses=refusals(400, 404))
+@artifacts.put("/{artifact_id}", summary="Replace a draft's content", responses=refusals(400, 404, 412))
 async def replace_artifact(
-    context: Context, caller: Authenticated, artifact_id: ArtifactId, body: InputArtifact
+    response: Response,
+    context: Context,
+    caller: Authenticated,
+    artifact_id: ArtifactId,
+    body: InputArtifact,
+    expected: IfMatch,
 ) -> ArtifactFormatted:
     """Replace name, description and spec of a draft; `status: locked` locks it as well."""
     async with context.database.write() as session:
@@ -127,28 +164,42 @@ async def replace_artifact(
             artifact_type=body.type if "type" in body.model_fields_set else None,
             spec=body.spec.as_sent(),
             status=body.status,
+            expected=expected,
         )
-        return await _shown(session, caller, artifact_id)
+        return await _shown(session, caller, artifact_id, response)
 
 
-@artifacts.post("/{artifact_id}/clone", summary="Clone an artifact", responses=refusals(400, 404))
+@artifacts.post(
+    "/{artifact_id}/clone",
+    summary="Clone an artifact",
+    response_model=ArtifactFormatted,
+    responses=refusals(400, 404, 409),
+    openapi_extra=DOCUMENTED,
+)
 async def clone_artifact(
-    request: Request, context: Context, caller: Authenticated, artifact_id: ArtifactId, body: ArtifactCloneRequest
-) -> ArtifactFormatted:
+    request: Request,
+    response: Response,
+    context: Context,
+    caller: Authenticated,
+    artifact_id: ArtifactId,
+    body: ArtifactCloneRequest,
+) -> Response:
     """Make a new draft in the same repository with the same spec."""
 
     async def act(session: AsyncSession) -> ArtifactFormatted:
         artifact = await service.clone_artifact(session, caller, artifact_id, body.name)
-        return await _shown(session, caller, artifact.id)
+        return await _shown(session, caller, artifact.id, response)
 
-    return await answer_once(request, context.database, caller, act, 200)  # type: ignore[return-value]
+    return await answer_once(request, response, context, caller, act, 200)
 
 
-@artifacts.delete("/{artifact_id}", status_code=204, summary="Delete a draft", responses=refusals(400, 404, 409))
-async def delete_artifact(context: Context, caller: Authenticated, artifact_id: ArtifactId) -> Response:
+@artifacts.delete("/{artifact_id}", status_code=204, summary="Delete a draft", responses=refusals(400, 404, 409, 412))
+async def delete_artifact(
+    context: Context, caller: Authenticated, artifact_id: ArtifactId, expected: IfMatch
+) -> Response:
     """Delete a draft that no workload uses."""
     async with context.database.write() as session:
-        await service.delete_artifact(session, caller, artifact_id)
+        await service.delete_artifact(session, caller, artifact_id, expected)
     return Response(status_code=204)
 
 
@@ -161,10 +212,12 @@ async def list_repositories(
     ids: Ids = None,
     created_by: CreatedBy = None,
     artifact_type: Annotated[ArtifactType | None, Query(alias="type")] = None,
+    tag_keys: TagKeys = None,
+    tag_values: TagValues = None,
     order_by: Annotated[CommonSortQueryParams | None, Query(alias="orderBy")] = None,
 ) -> ArtifactRepositoryListResponse:
     """The repositories that the caller may see, the newest first by default."""
-    wanted = ArtifactFilter(search, ids, created_by, artifact_type)
+    wanted = ArtifactFilter(search, ids, created_by, artifact_type, tag_names=tag_keys, tag_values=tag_values)
     async with context.database.read() as session:
         found, total = await queries.list_repositories(session, caller, wanted, order_by, paging)
     return ArtifactRepositoryListResponse(**paging.page([repository_answer(view) for view in found], total))
@@ -172,18 +225,25 @@ async def list_repositories(
 
 @repositories.get("/{artifact_repository_id}", summary="Read an artifact repository", responses=refusals(404))
 async def read_repository(
-    context: Context, caller: Authenticated, artifact_repository_id: RepositoryId
+    response: Response, context: Context, caller: Authenticated, artifact_repository_id: RepositoryId
 ) -> ArtifactRepositoryFormatted:
     """One repository with its last version number and how many artifacts it holds."""
     async with context.database.read() as session:
-        return repository_answer(await queries.get_repository(session, caller, artifact_repository_id))
+        view = await queries.get_repository(session, caller, artifact_repository_id)
+    tag(response, view.repository)
+    return repository_answer(view)
 
 
 @repositories.delete(
-    "/{artifact_repository_id}", status_code=204, summary="Delete an artifact repository", responses=refusals(404, 409)
+    "/{artifact_repository_id}",
+    status_code=204,
+    summary="Delete an artifact repository",
+    responses=refusals(404, 409, 412),
 )
-async def delete_repository(context: Context, caller: Authenticated, artifact_repository_id: RepositoryId) -> Response:
+async def delete_repository(
+    context: Context, caller: Authenticated, artifact_repository_id: RepositoryId, expected: IfMatch
+) -> Response:
     """Delete a repository with all its artifacts, unless a workload uses one."""
     async with context.database.write() as session:
-        await service.delete_repository(session, caller, artifact_repository_id)
+        await service.delete_repository(session, caller, artifact_repository_id, expected)
     return Response(status_code=204)

@@ -14,6 +14,7 @@ from workload_api.db.changes import mark_changed
 from workload_api.db.locks import locked
 from workload_api.db.models import ArtifactRepositoryRow, ArtifactRow, ProtonRow, ReplacementRow, WorkloadRow
 from workload_api.domain.errors import Conflict, FieldError, Unprocessable
+from workload_api.domain.versions import ANY_VERSION, Expected
 from workload_api.domain.words import ArtifactStatus, ArtifactType, ResourceType
 from workload_api.identity.rights import Caller, Right, missing, require, roles_column
 from workload_api.identity.service import grant_ownership
@@ -99,16 +100,19 @@ async def change_artifact(
     artifact_type: ArtifactType | None = None,
     spec: dict[str, Any] | None = None,
     status: ArtifactStatus | None = None,
+    expected: Expected = ANY_VERSION,
 ) -> ArtifactRow:
     """Change what is given of a draft, and lock it where the status says so. Protons that run it are not touched.
 
     Raises:
         NotFound: There is no such artifact.
         Forbidden: The caller may not change it.
+        Stale: It has changed since the caller read it.
         FieldError: It is of another type than what is given is for.
         Unprocessable: It is locked, or cannot be locked.
     """
     artifact = await lock_artifact(session, caller, artifact_id, "update", with_workload=status == "locked")
+    expected.check(artifact)
     if artifact.status == "locked":
         raise already_locked(artifact)
     if artifact_type is not None and artifact_type != artifact.type:
@@ -153,15 +157,19 @@ async def clone_artifact(session: AsyncSession, caller: Caller, artifact_id: str
     return await create_artifact(session, caller, content, repository_id=source.repository_id)
 
 
-async def delete_artifact(session: AsyncSession, caller: Caller, artifact_id: str) -> None:
+async def delete_artifact(
+    session: AsyncSession, caller: Caller, artifact_id: str, expected: Expected = ANY_VERSION
+) -> None:
     """Delete a draft that nothing uses.
 
     Raises:
         NotFound: There is no such artifact.
         Forbidden: The caller may not delete it.
+        Stale: It has changed since the caller read it.
         Conflict: It is locked, or a proton that is not gone uses it.
     """
     artifact = await lock_artifact(session, caller, artifact_id, "delete")
+    expected.check(artifact)
     if artifact.status == "locked":
         raise Conflict(
             f"The artifact {artifact_id} is locked as version {artifact.version} and stays; delete its repository "
@@ -175,12 +183,15 @@ async def delete_artifact(session: AsyncSession, caller: Caller, artifact_id: st
     artifact.deleted_at = utc_now()
 
 
-async def delete_repository(session: AsyncSession, caller: Caller, repository_id: str) -> None:
+async def delete_repository(
+    session: AsyncSession, caller: Caller, repository_id: str, expected: Expected = ANY_VERSION
+) -> None:
     """Delete a repository with all its artifacts.
 
     Raises:
         NotFound: There is no such repository.
         Forbidden: The caller may not delete it.
+        Stale: It has changed since the caller read it.
         Conflict: One of its artifacts is in use, or stands in a living workload's history.
     """
     # Artifacts before the repository: the order of locks. A version that joins meanwhile waits at the repository.
@@ -192,6 +203,7 @@ async def delete_repository(session: AsyncSession, caller: Caller, repository_id
         )
     )
     repository = await lock_repository(session, caller, repository_id, "delete")
+    expected.check(repository)
     if await session.scalar(select(_in_use(ArtifactRow.repository_id == repository_id, history=True))):
         raise Conflict(
             f"An artifact of the repository {repository_id} is used by a workload or stands in its history; "

@@ -1,4 +1,4 @@
-"""``workload-api user add|list`` and ``workload-api token create|list|revoke``."""
+"""``workload-api user``, ``workload-api group`` and ``workload-api token``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.db.engine import Database
 from workload_api.db.schema import check_schema
-from workload_api.identity import service
+from workload_api.identity import groups, service
 from workload_api.settings import load_settings
 
 user_app = typer.Typer(no_args_is_help=True)
 token_app = typer.Typer(no_args_is_help=True)
+group_app = typer.Typer(no_args_is_help=True)
+
+Group = Annotated[str, typer.Argument(help="The group's name.")]
+Username = Annotated[str, typer.Argument(help="The user's name.")]
+Organization = Annotated[str, typer.Option(help="The group's organization.")]
 
 T = TypeVar("T")
 
@@ -91,6 +96,41 @@ def revoke_token(
     """Revoke a token; servers refuse it within a second."""
     row = _work(lambda session: service.revoke_token(session, token))
     typer.echo(f"{row.id} is revoked.")
+
+
+@group_app.command("add")
+def add_group(name: Group, organization: Organization = service.DEFAULT_ORGANIZATION) -> None:
+    """Add a group. Put users into it with `workload-api group join`."""
+    group = _work(lambda session: groups.add_group(session, name, organization))
+    typer.echo(f"{group.id}  {group.name}")
+
+
+@group_app.command("list")
+def list_groups() -> None:
+    """List the groups with their organizations and members."""
+    for group, organization, members in _work(groups.list_groups):
+        typer.echo(f"{group.id}  {group.name}  {organization.name}  {', '.join(members) or '-'}")
+
+
+@group_app.command("join")
+def join_group(name: Group, username: Username, organization: Organization = service.DEFAULT_ORGANIZATION) -> None:
+    """Put a user into a group; its roles are the user's within a second."""
+    _work(lambda session: groups.join_group(session, name, organization, username))
+    typer.echo(f"{username} is in {name}.")
+
+
+@group_app.command("leave")
+def leave_group(name: Group, username: Username, organization: Organization = service.DEFAULT_ORGANIZATION) -> None:
+    """Take a user out of a group."""
+    _work(lambda session: groups.leave_group(session, name, organization, username))
+    typer.echo(f"{username} is no longer in {name}.")
+
+
+@group_app.command("delete")
+def delete_group(name: Group, organization: Organization = service.DEFAULT_ORGANIZATION) -> None:
+    """Delete a group and the roles that it holds; its users stay."""
+    _work(lambda session: groups.delete_group(session, name, organization))
+    typer.echo(f"{name} is deleted.")
 
 
 def _moment(moment: datetime | None) -> str:

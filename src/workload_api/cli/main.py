@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from workload_api.cli.identity import token_app, user_app
+from workload_api.cli.identity import group_app, token_app, user_app
 from workload_api.db.schema import SchemaError, migrate
 from workload_api.domain.errors import DomainError
 from workload_api.settings import SettingsError, load_settings
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(user_app, name="user", help="Users and their organizations.")
+app.add_typer(group_app, name="group", help="Groups of users, who are given roles together.")
 app.add_typer(token_app, name="token", help="API tokens.")
 
 

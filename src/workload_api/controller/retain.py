@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import delete, exists, select
@@ -17,7 +18,9 @@ from workload_api.db.models import (
     ReplacementRow,
     RequestCountRow,
     ResponseTimeRow,
+    SearchTextRow,
     SharedRoleRow,
+    TagRow,
     WorkloadRow,
 )
 from workload_api.db.types import database_now
@@ -56,7 +59,7 @@ async def _remove_workloads(session: AsyncSession, settings: Settings) -> list[s
     if not ids:
         return []
     protons = list((await session.scalars(select(ProtonRow.id).where(ProtonRow.workload_id.in_(ids)))).all())
-    await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id.in_(ids)))
+    await _remove_what_is_kept_of(session, ids)
     await session.execute(delete(WorkloadRow).where(WorkloadRow.id.in_(ids)))
     return protons
 
@@ -78,7 +81,7 @@ async def _remove_artifacts(session: AsyncSession) -> None:
         )
     ).all()
     if artifacts:
-        await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id.in_(artifacts)))
+        await _remove_what_is_kept_of(session, artifacts)
         await session.execute(delete(ArtifactRow).where(ArtifactRow.id.in_(artifacts)))
     holds = exists().where(ArtifactRow.repository_id == ArtifactRepositoryRow.id)
     repositories = (
@@ -93,8 +96,13 @@ async def _remove_artifacts(session: AsyncSession) -> None:
         )
     ).all()
     if repositories:
-        await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id.in_(repositories)))
+        await _remove_what_is_kept_of(session, repositories)
         await session.execute(delete(ArtifactRepositoryRow).where(ArtifactRepositoryRow.id.in_(repositories)))
+
+
+async def _remove_what_is_kept_of(session: AsyncSession, resource_ids: Sequence[str]) -> None:
+    for table in (SharedRoleRow, TagRow, SearchTextRow):
+        await session.execute(delete(table).where(table.resource_id.in_(resource_ids)))
 
 
 async def _remove_old_records(session: AsyncSession, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Float, String
+from sqlalchemy import DateTime, Dialect, Float, String, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement, literal
@@ -14,6 +14,10 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 ID = String(24)
 """An id (§2): 24 lower-case hex characters."""
+
+
+NAME = Text().with_variant(Text(collation="C"), "postgresql")
+"""A name: put in order by code points on every database, whatever its locale."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

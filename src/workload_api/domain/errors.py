@@ -7,6 +7,7 @@
                  ├─ Forbidden           403  to be seen, but not to be done; or over a limit
                  ├─ BadRequest          400  cannot be read, or does not fit together
                  ├─ Conflict            409  not in this state
+                 ├─ Stale               412  it has changed since the caller read it
                  ├─ Unprocessable       422  understood, but against a rule
                  │    └─ FieldError     422  … at one place of the request
                  ├─ TooLarge            413  the body is over the limit
@@ -86,6 +87,13 @@ class Conflict(DomainError):
 
     status = 409
     default_code = "CONFLICT"
+
+
+class Stale(DomainError):
+    """It is not as the caller has seen it (``If-Match``)."""
+
+    status = 412
+    default_code = "PRECONDITION_FAILED"
 
 
 class Unprocessable(DomainError):

@@ -45,7 +45,6 @@ SharingRole = Literal[
 UNFINISHED_REPLACEMENT: Final[frozenset[str]] = frozenset(
     {"unknown", "submitted", "initializing", "awaiting_promotion", "switching", "deleting", "cleaning_up"}
 )
-IMPORTANCE_RANK: Final[dict[str, int]] = {"low": 0, "moderate": 1, "high": 2, "critical": 3}
 
 
 def values_of(words: object) -> tuple[str, ...]:

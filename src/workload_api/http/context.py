@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -29,6 +29,8 @@ class ServerContext:
     authenticator: Authenticator
     flush_statistics: Callable[[], Awaitable[None]] = _nothing
     """Write down what this process has counted and not yet flushed."""
+    answering: set[tuple[str, str]] = field(default_factory=set)
+    """Users' idempotency keys whose first request this process is carrying out right now."""
     requests_in_flight: Callable[[str], int] = lambda _proton_id: 0
     """How many requests this process is forwarding to a proton right now."""
 

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from workload_api.domain.errors import Unprocessable
 from workload_api.http.context import server_context
 
 
@@ -68,3 +69,20 @@ class JsonRoute(APIRoute):
                 raise
 
         return handle
+
+
+async def refuse_body(request: Request) -> None:
+    """Let through a request of an operation without a body: it has none, an empty one, ``{}`` or ``null`` (§2).
+
+    Raises:
+        Unprocessable: There is one.
+    """
+    body = (await request.body()).strip()
+    if body in (b"", b"{}", b"null"):
+        return
+    try:
+        content = read_json(body)
+    except ValueError:
+        raise Unprocessable("The body is not JSON, and this operation takes none.", code="VALIDATION_ERROR") from None
+    if content not in ({}, None):
+        raise Unprocessable("This operation takes no body.", code="VALIDATION_ERROR")

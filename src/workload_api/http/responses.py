@@ -13,6 +13,7 @@ _MEANING = {
     404: "It is not there, or not for the caller to see.",
     408: "The body did not arrive in time.",
     409: "It is not in a state that allows this.",
+    412: "It has changed since the version that `If-Match` names; nothing was done.",
     413: "The body is too large.",
     422: "The request does not fit its schema, or a rule is against it.",
     503: "A passing fault: try again after the time that `Retry-After` tells.",

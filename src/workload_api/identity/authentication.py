@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from workload_api.clock import utc_now
 from workload_api.db.engine import Database
-from workload_api.db.models import OrganizationRow, TokenRow, UserRow
+from workload_api.db.models import GroupMemberRow, OrganizationRow, TokenRow, UserRow
 from workload_api.domain.errors import Unauthenticated
 from workload_api.identity.rights import Caller
 from workload_api.identity.tokens import digest
 
 CACHE_SECONDS = 1.0
-"""How long a token is taken as good without a look at the database: a revoked one works no longer than this."""
+"""How long a token is taken as good without a look at the database: a revoked one works no longer than this, and so
+long may a change of the user's groups take."""
 _CACHE_SIZE = 4096
 
 
@@ -55,6 +57,12 @@ class Authenticator:
         return caller
 
     async def _look_up(self, key: bytes) -> Caller:
+        groups = (
+            select(func.aggregate_strings(GroupMemberRow.group_id, ","))
+            .where(GroupMemberRow.user_id == UserRow.id)
+            .correlate(UserRow)
+            .scalar_subquery()
+        )
         statement = (
             select(
                 UserRow.id,
@@ -65,6 +73,7 @@ class Authenticator:
                 UserRow.first_name,
                 UserRow.last_name,
                 TokenRow.id,
+                groups,
             )
             .join(UserRow, UserRow.id == TokenRow.user_id)
             .join(OrganizationRow, OrganizationRow.id == UserRow.organization_id)
@@ -75,7 +84,9 @@ class Authenticator:
         if row is None:
             self._known.pop(key, None)
             raise Unauthenticated("This API token is not known or has been revoked.")
-        return Caller(*row)
+        values: list[Any] = list(row)
+        values[-1] = tuple(values[-1].split(",")) if values[-1] else ()
+        return Caller(*values)
 
     async def flush_last_use(self) -> None:
         """Write down which tokens were used since the last call."""

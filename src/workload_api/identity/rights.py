@@ -1,7 +1,7 @@
 """The one place where "may this user do this to that?" is answered (§10).
 
-A role on a resource gives rights; a caller holds the roles given to the user itself and to its organization. What may
-not be viewed is not there (404); what may be viewed but not done is forbidden (403).
+A role on a resource gives rights; a caller holds the roles given to the user itself, to its groups and to its
+organization. What may not be viewed is not there (404); what may be viewed but not done is forbidden (403).
 """
 
 from __future__ import annotations
@@ -66,11 +66,12 @@ class Caller:
     first_name: str
     last_name: str
     token_id: str
+    group_ids: tuple[str, ...] = ()
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """The ids under which roles may have been given to this caller."""
-        return (self.user_id, self.organization_id)
+        return (self.user_id, self.organization_id, *self.group_ids)
 
 
 def rights_of(roles: str | None) -> frozenset[Right]:

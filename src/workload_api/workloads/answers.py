@@ -8,8 +8,16 @@ from workload_api.protons.answers import status_details
 from workload_api.protons.runtime_schemas import runtime_as_answered
 from workload_api.replacements.answers import replacement_answer
 from workload_api.statistics.queries import RequestSummary
+from workload_api.workloads.promote import PromotePlan
 from workload_api.workloads.queries import WorkloadView
-from workload_api.workloads.schemas import ArtifactInfoFormatted, RequestStats, WorkloadFormatted
+from workload_api.workloads.schemas import (
+    ArtifactInfoFormatted,
+    Obstacle,
+    PromoteChanges,
+    PromotePlanAnswer,
+    RequestStats,
+    WorkloadFormatted,
+)
 
 
 def workload_answer(view: WorkloadView, base_url: str) -> WorkloadFormatted:
@@ -43,13 +51,26 @@ def workload_answer(view: WorkloadView, base_url: str) -> WorkloadFormatted:
         creator=user_data(view.creator),
         owners=[user_data(owner) for owner in view.owners],
         permissions=permissions_of(view.roles),
-        tags=[],
+        tags=list(view.tags),
         created_at=workload.created_at,
         updated_at=workload.updated_at,
         expires_at=workload.expires_at,
         last_response=workload.last_response_at,
-        request_stats=_request_stats(view.requests),
+        request_stats=_request_stats(view.requests) if view.requests is not None else None,
         status_details=status_details(view.proton),
+    )
+
+
+def plan_answer(workload_id: str, plan: PromotePlan) -> PromotePlanAnswer:
+    """What a promote would do, as the API shows it."""
+    possible = not plan.obstacles
+    return PromotePlanAnswer(
+        possible=possible,
+        workload_id=workload_id,
+        proton_id=plan.proton_id,
+        current_expires_at=plan.expires_at,
+        changes=PromoteChanges(artifact_id=plan.artifact_id, version=plan.version) if possible else None,
+        obstacles=[Obstacle(code=each.code, message=each.message) for each in plan.obstacles],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -18,12 +18,16 @@ from workload_api.db.models import (
     UserRow,
     WorkloadRow,
 )
+from workload_api.db.models.search import holds
 from workload_api.db.types import database_now
-from workload_api.domain.words import IMPORTANCE_RANK, UNFINISHED_REPLACEMENT
+from workload_api.domain.words import UNFINISHED_REPLACEMENT
+from workload_api.http.ordering import by_name, page_of
 from workload_api.http.paging import Paging
 from workload_api.identity.rights import Caller, Right, missing, require, roles_column, visible
+from workload_api.identity.schemas import TagInfo
 from workload_api.settings import Settings
 from workload_api.statistics.queries import RequestSummary, summaries
+from workload_api.tags.queries import tagged, tags_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class WorkloadView:
     replacement: ReplacementRow | None
     roles: str | None
     owners: Sequence[UserRow]
-    requests: RequestSummary
+    requests: RequestSummary | None
+    tags: Sequence[TagInfo]
 
 
 _ViewColumns = tuple[WorkloadRow, ArtifactRow, ProtonRow, UserRow, str, ReplacementRow | None, str | None]
@@ -112,43 +117,41 @@ class WorkloadFilter:
     artifact_id: str | None = None
     artifact_status: Sequence[str] | None = None
     repository_id: str | None = None
+    tag_names: Sequence[str] | None = None
+    tag_values: Sequence[str] | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The SQL conditions that rows must meet."""
-        found: list[ColumnElement[bool]] = []
+    def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
+        """The SQL conditions that rows must meet for this caller, on columns of workloads alone."""
+        found = [visible(caller, "workload", WorkloadRow.id), WorkloadRow.deleted_at.is_(None)]
+        found += tagged("workload", WorkloadRow.id, self.tag_names, self.tag_values)
         if self.search:
-            found.append(
-                or_(
-                    *(
-                        column.icontains(self.search, autoescape=True)
-                        for column in (WorkloadRow.name, WorkloadRow.description, WorkloadRow.id)
-                    )
-                )
-            )
+            found.append(holds(self.search, "workload", WorkloadRow.id))
         for column, values in (
             (WorkloadRow.id, self.ids),
             (WorkloadRow.status, self.status),
             (WorkloadRow.importance, self.importance),
-            (ArtifactRow.status, self.artifact_status),
         ):
             if values:
                 found.append(column.in_(values))
-        for column, value in (
-            (WorkloadRow.creator_id, self.created_by),
-            (WorkloadRow.artifact_id, self.artifact_id),
-            (ArtifactRow.repository_id, self.repository_id),
-        ):
+        for column, value in ((WorkloadRow.creator_id, self.created_by), (WorkloadRow.artifact_id, self.artifact_id)):
             if value is not None:
                 found.append(column == value)
+        of_artifact: list[ColumnElement[bool]] = []
+        if self.artifact_status:
+            of_artifact.append(ArtifactRow.status.in_(self.artifact_status))
+        if self.repository_id is not None:
+            of_artifact.append(ArtifactRow.repository_id == self.repository_id)
+        if of_artifact:
+            mine = ArtifactRow.organization_id == caller.organization_id
+            found.append(WorkloadRow.artifact_id.in_(select(ArtifactRow.id).where(mine, *of_artifact)))
         return found
 
 
-_SORT_COLUMNS = {
-    "name": WorkloadRow.name,
-    "createdAt": WorkloadRow.created_at,
-    "updatedAt": WorkloadRow.updated_at,
-    "status": WorkloadRow.status,
-    "importance": case(IMPORTANCE_RANK, value=WorkloadRow.importance),
+_SORT_KEYS = {
+    "name": by_name(WorkloadRow.name),
+    "updatedAt": (WorkloadRow.updated_at,),
+    "status": (WorkloadRow.status,),
+    "importance": (WorkloadRow.importance_rank,),
 }
 
 
@@ -159,33 +162,37 @@ async def list_workloads(
     order_by: str | None,
     paging: Paging,
     settings: Settings,
+    *,
+    with_requests: bool = True,
 ) -> tuple[list[WorkloadView], int]:
     """A page of the workloads that the caller may see, and how many there are in all; the newest first by default."""
-    conditions = [visible(caller, "workload", WorkloadRow.id), WorkloadRow.deleted_at.is_(None), *wanted.conditions()]
-    total = await session.scalar(
-        select(func.count())
-        .select_from(WorkloadRow)
-        .join(ArtifactRow, ArtifactRow.id == WorkloadRow.artifact_id)
-        .where(*conditions)
-    )
-    name = (order_by or "-createdAt").removeprefix("-")
-    columns = (_SORT_COLUMNS[name], WorkloadRow.id) if name != "createdAt" else (WorkloadRow.id,)
-    descending = order_by is None or order_by.startswith("-")
-    statement = (
-        _views(caller, settings)
-        .where(*conditions)
-        .order_by(*(column.desc() if descending else column.asc() for column in columns))
-        .offset(paging.offset)
-        .limit(paging.limit)
-    )
-    rows = (await session.execute(statement)).all()
-    return await _completed(session, rows), total or 0
+    conditions = wanted.conditions(caller)
+    total = await session.scalar(select(func.count()).select_from(WorkloadRow).where(*conditions))
+    # First the page's ids alone, by an index, then what is shown of them: passing over rows costs nothing but that.
+    page = page_of(select(WorkloadRow.id).where(*conditions), _SORT_KEYS, WorkloadRow.id, order_by, paging)
+    ids = list((await session.scalars(page)).all())
+    if not ids:
+        return [], total or 0
+    rows = {row[0].id: row for row in await session.execute(_views(caller, settings).where(WorkloadRow.id.in_(ids)))}
+    found = [rows[each] for each in ids if each in rows]
+    return await _completed(session, found, with_requests=with_requests), total or 0
 
 
-async def _completed(session: AsyncSession, rows: Sequence[Row[*_ViewColumns]]) -> list[WorkloadView]:
-    owners = await _owners(session, [row[0].id for row in rows])
-    requests = await summaries(session, [row[0] for row in rows])
-    return [WorkloadView(*row, owners=owners.get(row[0].id, ()), requests=requests[row[0].id]) for row in rows]
+async def _completed(
+    session: AsyncSession, rows: Sequence[Row[*_ViewColumns]], *, with_requests: bool = True
+) -> list[WorkloadView]:
+    ids = [row[0].id for row in rows]
+    owners, tags = await _owners(session, ids), await tags_of(session, ids)
+    requests = await summaries(session, [row[0] for row in rows] if with_requests else [])
+    return [
+        WorkloadView(
+            *row,
+            owners=owners.get(row[0].id, ()),
+            requests=requests.get(row[0].id),
+            tags=tags.get(row[0].id, ()),
+        )
+        for row in rows
+    ]
 
 
 async def _owners(session: AsyncSession, workload_ids: list[str]) -> dict[str, list[UserRow]]:

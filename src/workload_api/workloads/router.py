@@ -5,26 +5,28 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from workload_api.artifacts.router import CreatedBy, Ids, Search, content_of
-from workload_api.domain.errors import Unprocessable
+from workload_api.artifacts.router import CreatedBy, Ids, Search, TagKeys, TagValues, content_of
 from workload_api.http.context import Authenticated, Context, ServerContext
-from workload_api.http.idempotency import HEADER, answer_once
-from workload_api.http.json_route import JsonRoute, read_json
+from workload_api.http.idempotency import DOCUMENTED, answer_once
+from workload_api.http.json_route import JsonRoute, refuse_body
 from workload_api.http.paging import Paged, client_base_url, public_base_url
+from workload_api.http.preconditions import IfMatch, tag
 from workload_api.http.responses import refusals
 from workload_api.identity.rights import Caller
 from workload_api.identity.targets import require_workload
 from workload_api.protons.runtime_schemas import runtime_as_answered
 from workload_api.workloads import queries, service
-from workload_api.workloads.answers import workload_answer
-from workload_api.workloads.promote import promote
+from workload_api.workloads.answers import plan_answer, workload_answer
+from workload_api.workloads.promote import plan_promote, promote
 from workload_api.workloads.queries import WorkloadFilter
 from workload_api.workloads.related import related
 from workload_api.workloads.schemas import (
     ArtifactStatus,
     CreateWorkloadRequest,
+    PromotePlanAnswer,
     ProtonStatusFilter,
     RelatedEntitiesResponse,
     UpdateWorkloadRequest,
@@ -43,29 +45,29 @@ WorkloadId = Annotated[str, Path(description="Id of the workload.", examples=["0
 
 
 async def _shown(
-    session: AsyncSession, request: Request, context: ServerContext, caller: Caller, workload_id: str
+    session: AsyncSession,
+    request: Request,
+    context: ServerContext,
+    caller: Caller,
+    workload_id: str,
+    response: Response,
 ) -> WorkloadFormatted:
     view = await queries.get_workload(session, caller, workload_id, context.settings)
+    tag(response, view.workload)
     return workload_answer(view, public_base_url(request, context.settings.public_url))
 
 
-async def _refuse_body(request: Request) -> None:
-    """Operations without a body accept none, an empty one, ``{}`` or ``null``; anything else is a mistake."""
-    body = (await request.body()).strip()
-    if body in (b"", b"{}", b"null"):
-        return
-    try:
-        content = read_json(body)
-    except ValueError:
-        raise Unprocessable("The body is not JSON, and this operation takes none.", code="VALIDATION_ERROR") from None
-    if content not in ({}, None):
-        raise Unprocessable("This operation takes no body.", code="VALIDATION_ERROR")
-
-
-@router.post("", status_code=201, summary="Create a workload", responses=refusals(400, 404))
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a workload",
+    response_model=WorkloadFormatted,
+    responses=refusals(400, 404, 409),
+    openapi_extra=DOCUMENTED,
+)
 async def create_workload(
-    request: Request, context: Context, caller: Authenticated, body: CreateWorkloadRequest
-) -> WorkloadFormatted:
+    request: Request, response: Response, context: Context, caller: Authenticated, body: CreateWorkloadRequest
+) -> Response:
     """Create a workload from an inline `artifact` (a draft is made with it) or from an `artifactId`.
 
     It answers at once with the status `submitted`; poll the workload until it is `running`. On a draft it lives for
@@ -84,9 +86,9 @@ async def create_workload(
 
     async def act(session: AsyncSession) -> WorkloadFormatted:
         workload_id = await service.create_workload(session, caller, content, context.settings)
-        return await _shown(session, request, context, caller, workload_id)
+        return await _shown(session, request, context, caller, workload_id, response)
 
-    return await answer_once(request, context.database, caller, act, 201)  # type: ignore[return-value]
+    return await answer_once(request, response, context, caller, act, 201)
 
 
 @router.get("", summary="List workloads", responses=refusals(400))
@@ -103,6 +105,11 @@ async def list_workloads(
     artifact_status: Annotated[list[ArtifactStatus] | None, Query(alias="artifactStatus")] = None,
     artifact_id: Annotated[str | None, Query(alias="artifactId")] = None,
     repository_id: Annotated[str | None, Query(alias="repositoryId")] = None,
+    tag_keys: TagKeys = None,
+    tag_values: TagValues = None,
+    service_stats: Annotated[
+        bool | None, Query(alias="serviceStats", description="`false` leaves `requestStats` out.")
+    ] = None,
     order_by: Annotated[WorkloadSortQueryParam | None, Query(alias="orderBy")] = None,
 ) -> WorkloadListResponse:
     """The workloads that the caller may see, the newest first by default."""
@@ -115,25 +122,35 @@ async def list_workloads(
         artifact_status=artifact_status,
         artifact_id=artifact_id,
         repository_id=repository_id,
+        tag_names=tag_keys,
+        tag_values=tag_values,
     )
     base_url = public_base_url(request, context.settings.public_url)
     async with context.database.read() as session:
-        found, total = await queries.list_workloads(session, caller, wanted, order_by, paging, context.settings)
+        found, total = await queries.list_workloads(
+            session, caller, wanted, order_by, paging, context.settings, with_requests=service_stats is not False
+        )
     return WorkloadListResponse(**paging.page([workload_answer(view, base_url) for view in found], total))
 
 
 @router.get("/{workload_id}", summary="Read a workload", responses=refusals(400, 404))
 async def read_workload(
-    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId
+    request: Request, response: Response, context: Context, caller: Authenticated, workload_id: WorkloadId
 ) -> WorkloadFormatted:
     """One workload: status, artifact, endpoint, runtime, importance, and until when a draft lives."""
     async with context.database.read() as session:
-        return await _shown(session, request, context, caller, workload_id)
+        return await _shown(session, request, context, caller, workload_id, response)
 
 
-@router.patch("/{workload_id}", summary="Change name, description or importance", responses=refusals(400, 404))
+@router.patch("/{workload_id}", summary="Change name, description or importance", responses=refusals(400, 404, 412))
 async def update_workload(
-    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId, body: UpdateWorkloadRequest
+    request: Request,
+    response: Response,
+    context: Context,
+    caller: Authenticated,
+    workload_id: WorkloadId,
+    body: UpdateWorkloadRequest,
+    expected: IfMatch,
 ) -> WorkloadFormatted:
     """Change what is given; nothing is restarted."""
     async with context.database.write() as session:
@@ -144,8 +161,9 @@ async def update_workload(
             name=body.name,
             description=body.description,
             importance=body.importance,
+            expected=expected,
         )
-        return await _shown(session, request, context, caller, workload_id)
+        return await _shown(session, request, context, caller, workload_id, response)
 
 
 @router.delete(
@@ -153,17 +171,19 @@ async def update_workload(
     status_code=204,
     summary="Delete a workload",
     responses={
-        **refusals(400, 404),
+        **refusals(400, 404, 412),
         200: {
             "model": dict[str, Any],
             "description": "Deleted; `detail` names a proton that could not be stopped yet.",
         },
     },
 )
-async def delete_workload(context: Context, caller: Authenticated, workload_id: WorkloadId) -> Response:
+async def delete_workload(
+    context: Context, caller: Authenticated, workload_id: WorkloadId, expected: IfMatch
+) -> Response:
     """Delete a workload: it is gone at once, its replicas are taken down behind it."""
     async with context.database.write() as session:
-        await service.delete_workload(session, caller, workload_id)
+        await service.delete_workload(session, caller, workload_id, expected)
     return Response(status_code=204)
 
 
@@ -172,34 +192,37 @@ async def delete_workload(context: Context, caller: Authenticated, workload_id: 
     status_code=202,
     summary="Promote a draft to production, in place",
     response_model=WorkloadFormatted,
-    responses=refusals(400, 404),
-    openapi_extra={
-        "parameters": [
-            {
-                "name": HEADER.title(),
-                "in": "header",
-                "required": False,
-                "description": "A retry with the same key within 24 hours gets the first answer again.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            }
-        ]
+    responses={
+        **refusals(400, 404, 409, 412),
+        200: {"model": PromotePlanAnswer, "description": "With `dryRun`: what would change, or what is in the way."},
     },
+    openapi_extra=DOCUMENTED,
 )
 async def promote_workload(
-    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId
+    request: Request,
+    response: Response,
+    context: Context,
+    caller: Authenticated,
+    workload_id: WorkloadId,
+    expected: IfMatch,
+    dry_run: Annotated[bool, Query(alias="dryRun", description="Change nothing; say what would change.")] = False,
 ) -> Response:
     """Lock and number the artifact, start the statistics anew, enter the history, end the TTL, all in one step.
 
     The running service is not touched: same proton, endpoint, id, sharing and configuration. `422` says what stands
     in the way; then nothing has changed. Takes no body.
     """
-    await _refuse_body(request)
+    await refuse_body(request)
+    if dry_run:
+        async with context.database.read() as session:
+            plan = await plan_promote(session, caller, workload_id, expected)
+        return JSONResponse(plan_answer(workload_id, plan).model_dump(mode="json"))
 
     async def act(session: AsyncSession) -> WorkloadFormatted:
-        await promote(session, caller, workload_id)
-        return await _shown(session, request, context, caller, workload_id)
+        await promote(session, caller, workload_id, expected)
+        return await _shown(session, request, context, caller, workload_id, response)
 
-    return await answer_once(request, context.database, caller, act, 202)
+    return await answer_once(request, response, context, caller, act, 202)
 
 
 @router.post(
@@ -208,18 +231,19 @@ async def promote_workload(
     summary="Start a stopped or errored workload",
     response_model=WorkloadOperationResponse,
     responses=refusals(400, 404, 409),
+    openapi_extra=DOCUMENTED,
 )
 async def start_workload(
-    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId
+    request: Request, response: Response, context: Context, caller: Authenticated, workload_id: WorkloadId
 ) -> Response:
     """Start it; a draft gets its full TTL again. Poll `trackVia`."""
-    await _refuse_body(request)
+    await refuse_body(request)
 
     async def act(session: AsyncSession) -> WorkloadOperationResponse:
         await service.start_workload(session, caller, workload_id, context.settings)
         return _operation(request, workload_id, "starting")
 
-    return await answer_once(request, context.database, caller, act, 202)
+    return await answer_once(request, response, context, caller, act, 202)
 
 
 @router.post(
@@ -227,17 +251,20 @@ async def start_workload(
     status_code=202,
     summary="Stop a workload",
     response_model=WorkloadOperationResponse,
-    responses=refusals(400, 404),
+    responses=refusals(400, 404, 409),
+    openapi_extra=DOCUMENTED,
 )
-async def stop_workload(request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId) -> Response:
+async def stop_workload(
+    request: Request, response: Response, context: Context, caller: Authenticated, workload_id: WorkloadId
+) -> Response:
     """Stop its replicas gracefully; id, endpoint and history stay. Poll `trackVia`."""
-    await _refuse_body(request)
+    await refuse_body(request)
 
     async def act(session: AsyncSession) -> WorkloadOperationResponse:
         await service.stop_workload(session, caller, workload_id)
         return _operation(request, workload_id, "stopping")
 
-    return await answer_once(request, context.database, caller, act, 202)
+    return await answer_once(request, response, context, caller, act, 202)
 
 
 def _operation(request: Request, workload_id: str, status: str) -> WorkloadOperationResponse:

@@ -20,6 +20,7 @@ __all__ = [
     "ArtifactInfoFormatted",
     "ArtifactStatus",
     "CreateWorkloadRequest",
+    "PromotePlanAnswer",
     "ProtonStatusFilter",
     "RelatedEntitiesResponse",
     "RelatedItem",
@@ -160,6 +161,35 @@ class WorkloadOperationResponse(AnswerModel):
     status: str
     workload_id: str
     track_via: str = Field(description="URL to poll.")
+
+
+class Obstacle(AnswerModel):
+    """What stands in the way of a promote."""
+
+    code: str
+    message: str
+
+
+class PromoteChanges(AnswerModel):
+    """What a promote would change."""
+
+    artifact_id: str
+    artifact_status: ArtifactStatus = "locked"
+    version: int = Field(description="The version that the artifact would get, if nothing else is locked before.")
+    expires_at: UtcDatetime | None = Field(default=None, description="It would have no end any more.")
+    statistics_reset: bool = True
+
+
+class PromotePlanAnswer(AnswerModel):
+    """What a promote would do; nothing was changed."""
+
+    dry_run: bool = True
+    possible: bool
+    workload_id: str
+    proton_id: str = Field(description="It would go on running.")
+    current_expires_at: UtcDatetime | None = Field(description="When the draft's time runs out as things stand.")
+    changes: PromoteChanges | None = Field(description="Null where something stands in the way.")
+    obstacles: list[Obstacle] = Field(default_factory=list)
 
 
 class RelatedItemID(AnswerModel):

@@ -19,6 +19,7 @@ from workload_api.domain.errors import Conflict, FieldError, Unprocessable
 from workload_api.domain.ids import new_id
 from workload_api.domain.scaling import initial_replicas
 from workload_api.domain.transitions import STARTABLE
+from workload_api.domain.versions import ANY_VERSION, Expected
 from workload_api.domain.words import Importance
 from workload_api.events.service import event_values
 from workload_api.identity.rights import Caller
@@ -185,14 +186,17 @@ async def update_workload(
     name: str | None = None,
     description: str | None = None,
     importance: Importance | None = None,
+    expected: Expected = ANY_VERSION,
 ) -> None:
     """Change what is given; no restart, no other effect (§4).
 
     Raises:
         NotFound: There is no such workload.
         Forbidden: The caller may not change it.
+        Stale: It has changed since the caller read it.
     """
     workload = await lock_workload(session, caller, workload_id, "update")
+    expected.check(workload)
     wanted = {"name": name, "description": description, "importance": importance}
     changed = {
         field: value for field, value in wanted.items() if value is not None and value != getattr(workload, field)
@@ -275,14 +279,18 @@ async def stop_workload(session: AsyncSession, caller: Caller, workload_id: str)
     await _note(session, caller, workload_id, "workload.stopped", "Stopped", "Stop was asked for.")
 
 
-async def delete_workload(session: AsyncSession, caller: Caller, workload_id: str) -> None:
+async def delete_workload(
+    session: AsyncSession, caller: Caller, workload_id: str, expected: Expected = ANY_VERSION
+) -> None:
     """Delete a workload: from now on it is not there; the controller takes its compute down behind it.
 
     Raises:
         NotFound: There is no such workload.
         Forbidden: The caller may not delete it.
+        Stale: It has changed since the caller read it.
     """
     workload = await lock_workload(session, caller, workload_id, "delete")
+    expected.check(workload)
     workload.deleted_at = utc_now()
     workload.draft_artifact_id = workload.expires_at = None
     await session.flush()

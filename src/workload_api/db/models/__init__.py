@@ -5,10 +5,19 @@ from workload_api.db.models.base import Base
 from workload_api.db.models.controllers import ControllerRow
 from workload_api.db.models.events import EventRow
 from workload_api.db.models.idempotency import IdempotencyKeyRow
-from workload_api.db.models.identity import OrganizationRow, SharedRoleRow, TokenRow, UserRow
+from workload_api.db.models.identity import (
+    GroupMemberRow,
+    GroupRow,
+    OrganizationRow,
+    SharedRoleRow,
+    TokenRow,
+    UserRow,
+)
 from workload_api.db.models.protons import ProtonRow
 from workload_api.db.models.replacements import ReplacementRow
+from workload_api.db.models.search import SearchTextRow
 from workload_api.db.models.statistics import RequestCountRow, ResponseTimeRow
+from workload_api.db.models.tags import TagRow
 from workload_api.db.models.workloads import WorkloadRow
 
 __all__ = [
@@ -17,13 +26,17 @@ __all__ = [
     "Base",
     "ControllerRow",
     "EventRow",
+    "GroupMemberRow",
+    "GroupRow",
     "IdempotencyKeyRow",
     "OrganizationRow",
     "ProtonRow",
     "ReplacementRow",
     "RequestCountRow",
     "ResponseTimeRow",
+    "SearchTextRow",
     "SharedRoleRow",
+    "TagRow",
     "TokenRow",
     "UserRow",
     "WorkloadRow",

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from workload_api.db.models.base import Base, Changed, one_of
+from workload_api.db.models.base import Base, Changed, list_indexes, one_of
+from workload_api.db.types import NAME
 from workload_api.domain.words import ArtifactStatus, ArtifactType
 
 
@@ -19,12 +20,12 @@ class ArtifactRepositoryRow(Changed, Base):
     __table_args__ = (
         one_of("type", ArtifactType),
         CheckConstraint("last_version_number >= 0", name="last_version_number"),
-        Index("ix_artifact_repositories_organization_id_id", "organization_id", "id"),
+        *list_indexes("artifact_repositories", "name", "updated_at", "type", "creator_id"),
     )
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     creator_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(NAME)
     type: Mapped[ArtifactType] = mapped_column(String(16))
     last_version_number: Mapped[int] = mapped_column(default=0)
     deleted_at: Mapped[datetime | None]
@@ -40,14 +41,14 @@ class ArtifactRow(Changed, Base):
         one_of("type", ArtifactType),
         CheckConstraint("(status = 'locked') = (version IS NOT NULL)", name="locked_has_version"),
         UniqueConstraint("repository_id", "version"),
-        Index("ix_artifacts_organization_id_id", "organization_id", "id"),
+        *list_indexes("artifacts", "name", "updated_at", "status", "type", "creator_id"),
         Index("ix_artifacts_repository_id_id", "repository_id", "id"),
     )
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     creator_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     repository_id: Mapped[str] = mapped_column(ForeignKey("artifact_repositories.id"))
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(NAME)
     description: Mapped[str] = mapped_column(Text, default="")
     type: Mapped[ArtifactType] = mapped_column(String(16))
     status: Mapped[ArtifactStatus] = mapped_column(String(16), default="draft")

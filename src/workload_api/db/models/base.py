@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, MetaData
+from sqlalchemy import JSON, CheckConstraint, Index, MetaData, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from workload_api.clock import utc_now
@@ -48,3 +48,25 @@ def one_of(column: str, words: object, *, nullable: bool = False) -> CheckConstr
     listed = ", ".join(f"'{word}'" for word in values_of(words))
     condition = f"{column} IN ({listed})"
     return CheckConstraint(f"{column} IS NULL OR {condition}" if nullable else condition, name=column)
+
+
+SORTED_CHARACTERS = 100
+"""Of a name that an index bears: a whole one may be longer than an index entry can be."""
+
+
+def list_indexes(table: str, *columns: str) -> list[Index]:
+    """The indexes that serve the filters and orders of a list: of what is not deleted, by organization.
+
+    Args:
+        table: The table's name.
+        columns: One index for each, beside the one for the order of creation. A column ``name`` is indexed by its
+            first characters.
+    """
+    there = text("deleted_at IS NULL")
+    found = [Index(f"ix_{table}_list", "organization_id", "id", sqlite_where=there, postgresql_where=there)]
+    for column in columns:
+        key = text(f"substr(name, 1, {SORTED_CHARACTERS})") if column == "name" else column
+        found.append(
+            Index(f"ix_{table}_list_{column}", "organization_id", key, "id", sqlite_where=there, postgresql_where=there)
+        )
+    return found

@@ -35,6 +35,25 @@ class UserRow(Identified, Base):
     last_name: Mapped[str] = mapped_column(String(200), default="")
 
 
+class GroupRow(Identified, Base):
+    """Users of one organization who are given roles together (§10)."""
+
+    __tablename__ = "groups"
+    __table_args__ = (UniqueConstraint("organization_id", "name"),)
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    name: Mapped[str] = mapped_column(String(200))
+
+
+class GroupMemberRow(Base):
+    """A user in a group."""
+
+    __tablename__ = "group_members"
+
+    group_id: Mapped[str] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
 class TokenRow(Identified, Base):
     """An API token, of which only the hash is known."""
 
@@ -56,7 +75,7 @@ class SharedRoleRow(Identified, Base):
         one_of("subject_type", SubjectType),
         one_of("role", SharingRole),
         UniqueConstraint("resource_id", "subject_id"),
-        Index("ix_shared_roles_subject", "subject_id", "resource_type", "resource_id"),
+        Index("ix_shared_roles_subject", "subject_id", "resource_type", "role", "resource_id"),
     )
 
     resource_type: Mapped[ResourceType] = mapped_column(String(24))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workload_api.clock import utc_now
-from workload_api.db.models.base import Base, Changed, one_of
-from workload_api.db.types import ID
+from workload_api.db.models.base import Base, Changed, list_indexes, one_of
+from workload_api.db.types import ID, NAME
 from workload_api.domain.words import ArtifactType, Importance, ProtonStatus
 
 
@@ -23,7 +23,7 @@ class WorkloadRow(Changed, Base):
         one_of("status", ProtonStatus),
         one_of("type", ArtifactType),
         CheckConstraint("(expires_at IS NULL) OR (draft_artifact_id IS NOT NULL)", name="only_drafts_expire"),
-        Index("ix_workloads_organization_id_id", "organization_id", "id"),
+        *list_indexes("workloads", "name", "updated_at", "status", "importance", "importance_rank", "creator_id"),
         Index("ix_workloads_artifact_id", "artifact_id"),
         Index(
             "ix_workloads_expires_at",
@@ -47,9 +47,18 @@ class WorkloadRow(Changed, Base):
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     creator_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(NAME)
     description: Mapped[str | None] = mapped_column(Text)
     importance: Mapped[Importance] = mapped_column(String(16), default="low")
+    importance_rank: Mapped[int] = mapped_column(
+        SmallInteger,
+        Computed(
+            "CASE importance WHEN 'critical' THEN 3 WHEN 'high' THEN 2 WHEN 'moderate' THEN 1 ELSE 0 END",
+            persisted=True,
+        ),
+        deferred=True,
+    )
+    """By which lists are put in order; the database works it out."""
     type: Mapped[ArtifactType] = mapped_column(String(16))
     status: Mapped[ProtonStatus] = mapped_column(String(16), default="submitted")
     """The status of the active proton, seen from outside; changed in the same transaction as the proton's."""

@@ -1,0 +1,1 @@
+"""Who holds which role on a workload, an artifact or a repository."""
