@@ -12,8 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workload_api.account.router import router as account
 from workload_api.artifacts.router import artifacts, repositories
+from workload_api.bundles.catalog import catalog
+from workload_api.bundles.router import router as bundles
 from workload_api.controller.controller import Controller
 from workload_api.controller.scheduler import Scheduler
+from workload_api.credentials.router import router as credentials
+from workload_api.credentials.sealing import KeyRing
 from workload_api.db.engine import Database
 from workload_api.events.router import router as events
 from workload_api.gateway.app import Gateway
@@ -67,13 +71,26 @@ def api(context: ServerContext | None = None) -> FastAPI:
             {"name": "replacements", "description": "Moves onto another proton, and the history."},
             {"name": "statistics", "description": "Requests, errors and response times at the endpoint."},
             {"name": "events", "description": "What happened, who did it, why."},
+            {"name": "credentials", "description": "Secrets for the environment of workloads; encrypted, never shown."},
+            {"name": "bundles", "description": "Named sizes of containers."},
             {"name": "account", "description": "The API's version and the caller."},
         ],
     )
     app.state.context = context
     routes = APIRouter(prefix=API_PREFIX)
     # Statistics before workloads: `/workloads/stats` is no id.
-    for router in (artifacts, repositories, statistics, workloads, protons, replacements, events, account):
+    for router in (
+        artifacts,
+        repositories,
+        statistics,
+        workloads,
+        protons,
+        replacements,
+        events,
+        credentials,
+        bundles,
+        account,
+    ):
         routes.include_router(router)
     app.include_router(routes)
     app.include_router(health)
@@ -92,6 +109,7 @@ class Server:
     """
 
     def __init__(self, settings: Settings, runtime: Runtime | None = None) -> None:
+        catalog(settings.bundles_file)
         self._settings = settings
         self.database = Database(settings.sqlalchemy_url, settings.database_pool_size)
         authenticator = Authenticator(self.database)
@@ -106,7 +124,14 @@ class Server:
             self._controller = Controller(self.database, runtime, settings, self._scheduler)
         self._recorder = recorder
         self._authenticator = authenticator
-        context = ServerContext(settings, self.database, authenticator, recorder.flush, self._gateway.in_flight)
+        context = ServerContext(
+            settings,
+            self.database,
+            authenticator,
+            recorder.flush,
+            requests_in_flight=self._gateway.in_flight,
+            sealer=KeyRing.of(settings),
+        )
         app = api(context)
         app.router.lifespan_context = self._lifespan
         bounded = BodyBounds(AnsweredFaults(app), settings.body_limit, settings.body_timeout.total_seconds())

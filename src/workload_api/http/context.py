@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 
 from workload_api.db.engine import Database
 from workload_api.domain.errors import FieldError, NotFound
+from workload_api.domain.sealing import Sealer
 from workload_api.identity.authentication import Authenticator
 from workload_api.identity.rights import Caller
 from workload_api.settings import Settings
@@ -29,6 +30,8 @@ class ServerContext:
     authenticator: Authenticator
     flush_statistics: Callable[[], Awaitable[None]] = _nothing
     """Write down what this process has counted and not yet flushed."""
+    sealer: Sealer = field(kw_only=True)
+    """Encrypts what is stored of secrets."""
     requests_in_flight: Callable[[str], int] = lambda _proton_id: 0
     """How many requests this process is forwarding to a proton right now."""
 
