@@ -13,9 +13,10 @@ from workload_api.http.models import problem as problem_at
 
 CredentialName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 
-Secret = Annotated[
-    str, StringConstraints(min_length=1), Field(repr=False, json_schema_extra={"format": "password", "writeOnly": True})
+SecretText = Annotated[
+    str, StringConstraints(min_length=1), Field(json_schema_extra={"format": "password", "writeOnly": True})
 ]
+Secret = Annotated[SecretText, Field(repr=False)]
 """A value that no answer, log line or message shows."""
 
 
@@ -31,7 +32,7 @@ GcpKey = Annotated[
     str,
     WrapValidator(_key_text),
     WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string", "minLength": 1}], "writeOnly": True}),
-    Field(repr=False, description="The JSON object, or its text; filled into variables as text."),
+    Field(description="The JSON object, or its text; filled into variables as text."),
 ]
 
 
@@ -49,7 +50,7 @@ class CreateS3Credential(CreateCredential):
     credential_type: Literal["s3"]
     aws_access_key_id: Secret
     aws_secret_access_key: Secret
-    aws_session_token: Secret | None = Field(default=None, repr=False)
+    aws_session_token: SecretText | None = Field(default=None, repr=False)
 
 
 class CreateBasicCredential(CreateCredential):
@@ -79,14 +80,14 @@ class CreateOAuthCredential(CreateCredential):
 
     credential_type: Literal["oauth"]
     token: Secret
-    refresh_token: Secret | None = Field(default=None, repr=False)
+    refresh_token: SecretText | None = Field(default=None, repr=False)
 
 
 class CreateGcpCredential(CreateCredential):
     """A key of a Google Cloud service account."""
 
     credential_type: Literal["gcp"]
-    gcp_key: GcpKey
+    gcp_key: GcpKey = Field(repr=False)
 
 
 class CreateAzureCredential(CreateCredential):
@@ -118,7 +119,7 @@ class CreateSnowflakeKeyPairCredential(CreateCredential):
     credential_type: Literal["snowflake_key_pair_user_account"]
     user: Secret
     private_key_str: Secret
-    passphrase: Secret | None = Field(default=None, repr=False)
+    passphrase: SecretText | None = Field(default=None, repr=False)
 
 
 class CreateAzureSasCredential(CreateCredential):
@@ -207,25 +208,25 @@ class UpdateCredential(RequestModel):
     credential_type: AbsentOr[CredentialType] = Field(
         default_factory=absent, description="It cannot be changed; accepted where it says what is there."
     )
-    aws_access_key_id: Secret | None = Field(default=None, repr=False)
-    aws_secret_access_key: Secret | None = Field(default=None, repr=False)
-    aws_session_token: Secret | None = Field(default=None, repr=False)
-    user: Secret | None = Field(default=None, repr=False)
-    password: Secret | None = Field(default=None, repr=False)
-    api_token: Secret | None = Field(default=None, repr=False)
-    token: Secret | None = Field(default=None, repr=False)
-    refresh_token: Secret | None = Field(default=None, repr=False)
+    aws_access_key_id: SecretText | None = Field(default=None, repr=False)
+    aws_secret_access_key: SecretText | None = Field(default=None, repr=False)
+    aws_session_token: SecretText | None = Field(default=None, repr=False)
+    user: SecretText | None = Field(default=None, repr=False)
+    password: SecretText | None = Field(default=None, repr=False)
+    api_token: SecretText | None = Field(default=None, repr=False)
+    token: SecretText | None = Field(default=None, repr=False)
+    refresh_token: SecretText | None = Field(default=None, repr=False)
     gcp_key: GcpKey | None = Field(default=None, repr=False)
-    azure_connection_string: Secret | None = Field(default=None, repr=False)
-    azure_tenant_id: Secret | None = Field(default=None, repr=False)
-    client_id: Secret | None = Field(default=None, repr=False)
-    client_secret: Secret | None = Field(default=None, repr=False)
-    databricks_access_token: Secret | None = Field(default=None, repr=False)
-    private_key_str: Secret | None = Field(default=None, repr=False)
-    passphrase: Secret | None = Field(default=None, repr=False)
-    sas_token: Secret | None = Field(default=None, repr=False)
-    enterprise_id: Secret | None = Field(default=None, repr=False)
-    public_key_id: Secret | None = Field(default=None, repr=False)
+    azure_connection_string: SecretText | None = Field(default=None, repr=False)
+    azure_tenant_id: SecretText | None = Field(default=None, repr=False)
+    client_id: SecretText | None = Field(default=None, repr=False)
+    client_secret: SecretText | None = Field(default=None, repr=False)
+    databricks_access_token: SecretText | None = Field(default=None, repr=False)
+    private_key_str: SecretText | None = Field(default=None, repr=False)
+    passphrase: SecretText | None = Field(default=None, repr=False)
+    sas_token: SecretText | None = Field(default=None, repr=False)
+    enterprise_id: SecretText | None = Field(default=None, repr=False)
+    public_key_id: SecretText | None = Field(default=None, repr=False)
 
 
 def values_in(body: CreateCredential | UpdateCredential) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""What can be done to credentials; each function is one unit of work (§11). Values are encrypted before they are stored."""
+"""What can be done to credentials; each function is one unit of work (§11). Values are stored encrypted."""
 
 from __future__ import annotations
 
