@@ -34,11 +34,15 @@ async def objects(url: str) -> dict[str, str]:
     """Every table, index, constraint and type of a database by name, but for Alembic's own, with what it is."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
-            # Tables made anew by a batch migration have their name in quotes; that is no difference.
+            # Tables made anew by a batch migration have their name in quotes and their constraints in any order; that
+            # is no difference.
             found = file.execute(
                 "SELECT name, coalesce(sql, '') FROM sqlite_master WHERE tbl_name != 'alembic_version'"
             )
-            return {name: sql.replace('"', "") for name, sql in found}
+            return {
+                name: "\n".join(sorted(line.strip(" \t,") for line in sql.replace('"', "").splitlines()))
+                for name, sql in found
+            }
     connection = await asyncpg.connect(url)
     try:
         rows = await connection.fetch(

@@ -11,9 +11,14 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workload_api.account.router import router as account
+from workload_api.artifacts.builds import router as builds
 from workload_api.artifacts.router import artifacts, repositories
+from workload_api.bundles.catalog import catalog
+from workload_api.bundles.router import router as bundles
 from workload_api.controller.controller import Controller
 from workload_api.controller.scheduler import Scheduler
+from workload_api.credentials.router import router as credentials
+from workload_api.credentials.sealing import KeyRing
 from workload_api.db.engine import Database
 from workload_api.events.router import router as events
 from workload_api.gateway.app import Gateway
@@ -69,6 +74,8 @@ def api(context: ServerContext | None = None) -> FastAPI:
             {"name": "replacements", "description": "Moves onto another proton, and the history."},
             {"name": "statistics", "description": "Requests, errors and response times at the endpoint."},
             {"name": "events", "description": "What happened, who did it, why."},
+            {"name": "credentials", "description": "Secrets for the environment of workloads; encrypted, never shown."},
+            {"name": "bundles", "description": "Named sizes of containers."},
             {"name": "account", "description": "The API's version and the caller."},
         ],
     )
@@ -78,11 +85,14 @@ def api(context: ServerContext | None = None) -> FastAPI:
     for router in (
         artifacts,
         repositories,
+        builds,
         statistics,
         workloads,
         protons,
         replacements,
         events,
+        credentials,
+        bundles,
         account,
         *sharing,
         *tags,
@@ -105,6 +115,7 @@ class Server:
     """
 
     def __init__(self, settings: Settings, runtime: Runtime | None = None) -> None:
+        catalog(settings.bundles_file)
         self._settings = settings
         self.database = Database(settings.sqlalchemy_url, settings.database_pool_size)
         authenticator = Authenticator(self.database)
@@ -125,6 +136,7 @@ class Server:
             authenticator,
             flush_statistics=recorder.flush,
             requests_in_flight=self._gateway.in_flight,
+            sealer=KeyRing.of(settings),
         )
         app = api(context)
         app.router.lifespan_context = self._lifespan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import timedelta
 from ipaddress import ip_address
@@ -46,6 +47,14 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, le=500, description="Connections that each server process may hold.")
     admin_token: SecretStr | None = Field(
         None, min_length=16, description="The administrator's API token; unset: one is made and kept in a 0600 file."
+    )
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="Fernet keys for stored secrets, separated by commas: the first encrypts, all decrypt; "
+        "unset: one is made and kept in a 0600 file in the data folder.",
+    )
+    bundles_file: Path | None = Field(
+        None, description="YAML file with the resource bundles; unset: a few usual sizes."
     )
     public_url: str | None = Field(
         None, description="Address by which clients reach the server, for `endpoint`; unset: as the client called it."
@@ -93,6 +102,18 @@ class Settings(BaseSettings):
     def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not re.match(r"(postgres(ql)?|sqlite)(\+\w+)?://", value.get_secret_value()):
             raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("encryption_key")
+    @classmethod
+    def _fernet_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        for key in value.get_secret_value().split(",") if value else ():
+            try:
+                usable = len(base64.urlsafe_b64decode(key.strip())) == 32
+            except ValueError:
+                usable = False
+            if not usable:
+                raise ValueError("must hold Fernet keys (32 bytes in URL-safe base64), separated by commas")
         return value
 
     @field_validator("public_url")

@@ -1,4 +1,4 @@
-"""The command line: ``workload-api serve|migrate|user|token|demo``."""
+"""The command line: ``workload-api serve|migrate|user|token|credential|demo``."""
 
 from workload_api.cli.main import app, main
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from workload_api.cli.credentials import credential_app
 from workload_api.cli.identity import group_app, token_app, user_app
 from workload_api.db.schema import SchemaError, migrate
 from workload_api.domain.errors import DomainError
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(user_app, name="user", help="Users and their organizations.")
 app.add_typer(group_app, name="group", help="Groups of users, who are given roles together.")
 app.add_typer(token_app, name="token", help="API tokens.")
+app.add_typer(credential_app, name="credential", help="Stored secrets, and the key that encrypts them.")
 
 
 @app.command("serve")

@@ -14,7 +14,10 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from workload_api.app import Server
+from workload_api.bundles.catalog import catalog
 from workload_api.cli.logs import configure_logging
+from workload_api.credentials.rotation import prepare_keys
+from workload_api.credentials.sealing import KeyRing
 from workload_api.db.engine import Database
 from workload_api.db.schema import check_schema, migrate
 from workload_api.identity.service import ensure_administrator
@@ -38,8 +41,10 @@ def serve(settings: Settings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"DATA_DIR {settings.data_dir} cannot be used ({error.strerror})") from None
+    ring = KeyRing.of(settings)
+    catalog(settings.bundles_file)
     lock = _only_server(settings)
-    token = asyncio.run(_prepare(settings))
+    token = asyncio.run(_prepare(settings, ring))
     listener = _listen(settings)
     port = listener.getsockname()[1]
     _announce(settings, port, token)
@@ -75,7 +80,7 @@ def make_app() -> Server:
     return Server(settings)
 
 
-async def _prepare(settings: Settings) -> str:
+async def _prepare(settings: Settings, ring: KeyRing) -> str:
     if settings.is_sqlite:
         before, after = await migrate(settings.sqlalchemy_url)
         if before != after:
@@ -84,6 +89,10 @@ async def _prepare(settings: Settings) -> str:
         await check_schema(settings.sqlalchemy_url)
     database = Database(settings.sqlalchemy_url, 1)
     try:
+        async with database.write() as session:
+            fault = await prepare_keys(session, ring)
+        if fault:
+            log.error("encryption_key_unusable", error=fault)
         async with database.write() as session:
             given = settings.admin_token.get_secret_value() if settings.admin_token else None
             return await ensure_administrator(session, settings.data_dir, given)

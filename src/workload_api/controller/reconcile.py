@@ -13,6 +13,8 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
+from workload_api.credentials.injection import secrets_of
+from workload_api.credentials.sealing import KeyRing
 from workload_api.db.engine import Database
 from workload_api.db.models import ProtonRow
 from workload_api.domain.ids import new_id
@@ -44,6 +46,7 @@ class Reconciler:
         self._database = database
         self._runtime = runtime
         self._settings = settings
+        self._keys = KeyRing.of(settings)
         self._next_beat = 0.0
         self._specs: dict[str, tuple[int, ProtonSpec | str]] = {}
         self._applied: dict[str, int] = {}
@@ -71,6 +74,7 @@ class Reconciler:
         await self._run([proton for proton in running if proton.id not in self._removals])
         if time.monotonic() >= self._next_orphan_check:
             self._next_orphan_check = time.monotonic() + self._settings.lease.total_seconds()
+            self._forget_unresolved()
             await self._find_orphans()
 
     async def close(self) -> None:
@@ -121,14 +125,22 @@ class Reconciler:
             return
         async with self._database.read() as session:
             rows = (await session.scalars(select(ProtonRow).where(ProtonRow.id.in_(wanted)))).all()
+        secrets = await secrets_of(self._database, self._keys, rows)
         grace = self._settings.stop_grace.total_seconds()
         for row in rows:
             spec: ProtonSpec | str
             try:
-                spec = proton_spec(row.id, row.workload_id, row.generation, row.spec, row.runtime, grace)
+                spec = proton_spec(
+                    row.id, row.workload_id, row.generation, row.spec, row.runtime, grace, secrets[row.id]
+                )
             except UnresolvedVariable as error:
                 spec = str(error)
             self._specs[row.id] = (row.generation, spec)
+
+    def _forget_unresolved(self) -> None:
+        """Look again for what variables refer to and was not there: it may have been made, or a key come back."""
+        for proton_id in [proton_id for proton_id, (_, spec) in self._specs.items() if isinstance(spec, str)]:
+            del self._specs[proton_id]
 
     def _spec(self, proton: OwnedProton) -> ProtonSpec | str | None:
         generation, spec = self._specs.get(proton.id, (0, None))
@@ -154,8 +166,12 @@ class Reconciler:
         spec = self._spec(proton)
         if spec is None:
             return
-        fault = spec if isinstance(spec, str) else observation.fault
-        wanted = sum(group.replica_count for group in spec.groups) if isinstance(spec, ProtonSpec) else 0
+        if isinstance(spec, ProtonSpec):
+            fault, wanted = observation.fault, sum(group.replica_count for group in spec.groups)
+        else:
+            # Replicas that run do so with what they were started with, whatever has become of that since.
+            well = [each.ready and each.generation == proton.generation for each in observation.replicas]
+            fault, wanted = None if well and all(well) else spec, len(well)
         status = proton_status([replica_state(replica) for replica in observation.replicas], wanted, fault)
         replicas = stored(observation)
         key = (proton.generation, status, replicas, fault)

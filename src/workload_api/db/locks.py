@@ -35,6 +35,12 @@ async def one_at_a_time(session: AsyncSession, what: str) -> None:
         await session.execute(select(func.pg_advisory_xact_lock(lock_number(what))))
 
 
+async def beside_others(session: AsyncSession, what: str) -> None:
+    """Until the end of this unit of work keep everyone waiting who asks for the same :func:`one_at_a_time`."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(select(func.pg_advisory_xact_lock_shared(lock_number(what))))
+
+
 def lock_number(what: str) -> int:
     """The number of PostgreSQL's advisory lock of a name."""
     return int.from_bytes(sha256(what.encode()).digest()[:8], signed=True)

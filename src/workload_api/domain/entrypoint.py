@@ -24,3 +24,8 @@ def expand(argument: str, environment: Mapping[str, str]) -> str:
         lambda found: "$" if found[0] == "$$" else environment.get(found[1], found[0]),
         argument,
     )
+
+
+def references(argument: str) -> frozenset[str]:
+    """The names that :func:`expand` would look for in one argument; an escaped ``$$(NAME)`` is none."""
+    return frozenset(found[1] for found in _REFERENCE.finditer(argument) if found[0] != "$$")

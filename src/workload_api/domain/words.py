@@ -36,6 +36,21 @@ ReplacementStatus = Literal[
 ]
 ReplacementReason = Literal["promote", "replace", "settings"]
 EventSeverity = Literal["Normal", "Warning"]
+CredentialType = Literal[
+    "s3",
+    "basic",
+    "api_token",
+    "bearer",
+    "oauth",
+    "gcp",
+    "azure",
+    "azure_service_principal",
+    "databricks_access_token_account",
+    "snowflake_key_pair_user_account",
+    "azure_sas",
+    "client_id_and_secret",
+    "box_jwt",
+]
 ResourceType = Literal["workload", "artifact", "artifact_repository"]
 SubjectType = Literal["user", "group", "organization"]
 SharingRole = Literal[

@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 
 from workload_api.db.engine import Database
 from workload_api.domain.errors import FieldError, NotFound
+from workload_api.domain.sealing import Sealer
 from workload_api.identity.authentication import Authenticator
 from workload_api.identity.rights import Caller
 from workload_api.settings import Settings
@@ -31,6 +32,8 @@ class ServerContext:
     """Write down what this process has counted and not yet flushed."""
     answering: set[tuple[str, str]] = field(default_factory=set)
     """Users' idempotency keys whose first request this process is carrying out right now."""
+    sealer: Sealer = field(kw_only=True)
+    """Encrypts what is stored of secrets."""
     requests_in_flight: Callable[[str], int] = lambda _proton_id: 0
     """How many requests this process is forwarding to a proton right now."""
 

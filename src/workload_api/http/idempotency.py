@@ -3,6 +3,9 @@
 The answer is stored in the same transaction as what it reports, so a crash leaves both or neither. While the first
 request with a key is still running, another with that key is answered with 409 and ``Retry-After``: within a process
 by a set in memory, between processes (PostgreSQL) by the key's lock.
+
+By its fingerprint a request is told from another one. Where a body holds a secret, a plain hash would let whoever reads
+the database guess a short one; there the fingerprint is stored encrypted.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import Request
@@ -19,9 +23,10 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from workload_api.db.locks import lock_number
+from workload_api.db.locks import beside_others, lock_number
 from workload_api.db.models import IdempotencyKeyRow
 from workload_api.domain.errors import BadRequest, DomainError, StillRunning, Unprocessable
+from workload_api.domain.sealing import SEALING, Sealer
 from workload_api.http.context import ServerContext
 from workload_api.http.errors import error_body
 from workload_api.identity.rights import Caller
@@ -51,6 +56,7 @@ async def answer_once(
     caller: Caller,
     act: Callable[[AsyncSession], Awaitable[BaseModel]],
     status_code: int,
+    sealer: Sealer | None = None,
 ) -> Response:
     """Carry out a change as one unit of work; with an ``Idempotency-Key``, at most once for each key of the user.
 
@@ -61,6 +67,7 @@ async def answer_once(
         caller: Whose key it is.
         act: Makes the change and returns the answer.
         status_code: The code of an answer that is no error.
+        sealer: Encrypts the request's fingerprint; for requests that hold a secret.
 
     Raises:
         BadRequest: The key is empty or over 255 characters.
@@ -79,70 +86,94 @@ async def answer_once(
     fingerprint = hashlib.sha256(
         b"\0".join((request.method.encode(), target.encode(), await request.body()))
     ).hexdigest()
-    with _first(context, caller, key):
+    first = _First(caller, key, fingerprint, sealer)
+    with first.alone(context):
         try:
             async with database.write() as session:
-                if stored := await _first_answer(session, caller, key, fingerprint):
+                if stored := await first.answer(session):
                     return stored
                 answer = await act(session)
                 body, etag = answer.model_dump_json(by_alias=True).encode(), response.headers.get("etag")
-                await _store(session, caller, key, fingerprint, status_code, body, etag)
+                await first.store(session, status_code, body, etag)
             return _json(body, status_code, etag)
         except DomainError as error:
             if error.status >= 500 or isinstance(error, StillRunning) or error.code == "IDEMPOTENCY_KEY_REUSED":
                 raise
             refusal = JSONResponse(error_body(error.detail, error.message, error.code)).body
             async with database.write() as session:
-                await _store(session, caller, key, fingerprint, error.status, bytes(refusal), None)
+                await first.store(session, error.status, bytes(refusal), None)
             raise
-
-
-@contextmanager
-def _first(context: ServerContext, caller: Caller, key: str) -> Iterator[None]:
-    mine = (caller.user_id, key)
-    if mine in context.answering:
-        raise _still_running()
-    context.answering.add(mine)
-    try:
-        yield
-    finally:
-        context.answering.discard(mine)
 
 
 def _still_running() -> StillRunning:
     return StillRunning("The first request with this Idempotency-Key is still running; try again in a moment.")
 
 
-async def _first_answer(session: AsyncSession, caller: Caller, key: str, fingerprint: str) -> Response | None:
-    if session.get_bind().dialect.name == "postgresql":
-        lock = lock_number(f"{caller.user_id} {key}")
-        if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The first request with a key."""
+
+    caller: Caller
+    key: str
+    fingerprint: str
+    sealer: Sealer | None
+
+    @contextmanager
+    def alone(self, context: ServerContext) -> Iterator[None]:
+        """Let this process carry out no other request with the key meanwhile."""
+        mine = (self.caller.user_id, self.key)
+        if mine in context.answering:
             raise _still_running()
-    row = await session.get(IdempotencyKeyRow, (caller.user_id, key))
-    if row is None:
-        return None
-    if row.fingerprint != fingerprint:
-        raise Unprocessable(
-            "This Idempotency-Key was used for another request; take a new key.", code="IDEMPOTENCY_KEY_REUSED"
+        context.answering.add(mine)
+        try:
+            yield
+        finally:
+            context.answering.discard(mine)
+
+    async def answer(self, session: AsyncSession) -> Response | None:
+        """What it was answered, if there was one."""
+        if session.get_bind().dialect.name == "postgresql":
+            lock = lock_number(f"{self.caller.user_id} {self.key}")
+            if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
+                raise _still_running()
+        row = await session.get(IdempotencyKeyRow, (self.caller.user_id, self.key))
+        if row is None:
+            return None
+        if not self._is_of(row):
+            raise Unprocessable(
+                "This Idempotency-Key was used for another request; take a new key.", code="IDEMPOTENCY_KEY_REUSED"
+            )
+        return _json(row.body, row.status_code, row.etag, replayed=True)
+
+    async def store(self, session: AsyncSession, status_code: int, body: bytes, etag: str | None) -> None:
+        """Keep what it is answered; where another one was first, that counts."""
+        fingerprint, sealed = self.fingerprint, None
+        if self.sealer is not None:
+            await beside_others(session, SEALING)
+            fingerprint, sealed = "", self.sealer.seal(self.fingerprint.encode(), self._purpose)
+        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        await session.execute(
+            insert(IdempotencyKeyRow)
+            .values(
+                user_id=self.caller.user_id,
+                key=self.key,
+                fingerprint=fingerprint,
+                sealed=sealed,
+                status_code=status_code,
+                body=body,
+                etag=etag,
+            )
+            .on_conflict_do_nothing()
         )
-    return _json(row.body, row.status_code, row.etag, replayed=True)
 
+    def _is_of(self, row: IdempotencyKeyRow) -> bool:
+        if self.sealer is None or row.sealed is None:
+            return row.fingerprint == self.fingerprint
+        return self.sealer.unseal(row.sealed, self._purpose) == self.fingerprint.encode()
 
-async def _store(
-    session: AsyncSession,
-    caller: Caller,
-    key: str,
-    fingerprint: str,
-    status_code: int,
-    body: bytes,
-    etag: str | None,
-) -> None:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    await session.execute(
-        insert(IdempotencyKeyRow)
-        .values(user_id=caller.user_id, key=key, fingerprint=fingerprint, status_code=status_code, body=body, etag=etag)
-        .on_conflict_do_nothing()
-    )
+    @property
+    def _purpose(self) -> str:
+        return f"fingerprint {self.caller.user_id} {self.key}"
 
 
 def _json(body: bytes, status_code: int, etag: str | None, *, replayed: bool = False) -> Response:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.clock import utc_now
@@ -63,6 +64,12 @@ def keep_secret(file: Path, secret: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     scratch.replace(file)
+    # The new name must outlive a loss of power as well.
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 async def add_user(
@@ -137,8 +144,18 @@ async def revoke_token(session: AsyncSession, id_or_token: str, now: datetime | 
     row = (await session.scalars(select(TokenRow).where(condition))).one_or_none()
     if row is None:
         raise NotFound("There is no such token; `workload-api token list` shows the ids.")
-    row.revoked_at = row.revoked_at or now or utc_now()
+    row.revoked_at, row.sealed = row.revoked_at or now or utc_now(), None
     return row
+
+
+async def revoke_tokens_of(session: AsyncSession, workload_ids: Collection[str]) -> None:
+    """Revoke the tokens that were made for these workloads (§12), for good: they cannot be had again."""
+    await session.execute(
+        update(TokenRow)
+        .where(TokenRow.workload_id.in_(workload_ids), TokenRow.revoked_at.is_(None))
+        .values(revoked_at=utc_now(), sealed=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def grant_ownership(session: AsyncSession, caller: Caller, resource_type: ResourceType, resource_id: str) -> None:

@@ -87,7 +87,7 @@ async def request_metrics(
         slow_threshold: From how many milliseconds on a request counts as slow.
         concurrent: How many requests are under way now.
     """
-    start, end = _period(workload.statistics_since, retention, start, end)
+    start, end = period_of(workload.statistics_since, retention, start, end)
     proton = proton_id or workload.proton_id
 
     def these(table: type[RequestCountRow] | type[ResponseTimeRow]) -> tuple[ColumnElement[bool], ...]:
@@ -181,9 +181,10 @@ def clamp(moment: datetime, earliest: datetime, latest: datetime) -> datetime:
     return min(max(moment, earliest), latest).astimezone(UTC)
 
 
-def _period(
+def period_of(
     since: datetime, retention: timedelta, start: datetime | None, end: datetime | None
 ) -> tuple[datetime, datetime]:
+    """The period that is asked for, as far as there are statistics: from the last reset to now at the most."""
     now = utc_now()
     earliest = min(max(since, now - retention), now)
     start = earliest if start is None else clamp(start, earliest, now + MINUTE)

@@ -16,7 +16,16 @@ from workload_api.identity.targets import require_workload
 from workload_api.protons.queries import get_proton
 from workload_api.settings import Settings
 from workload_api.statistics.queries import Metrics, request_metrics
-from workload_api.statistics.schemas import Period, ProtonRequestStats, RequestMetrics
+from workload_api.statistics.schemas import (
+    OtelMetricResolution,
+    Period,
+    ProtonRequestMetricOverTime,
+    ProtonRequestStats,
+    RequestMetrics,
+    Summary,
+    WorkloadStatsMetricName,
+)
+from workload_api.statistics.series import metric_series
 from workload_api.statistics.service import refuse_backward, reset_statistics
 
 router = APIRouter(prefix="/workloads/{workload_id}/stats", tags=["statistics"], route_class=JsonRoute)
@@ -28,6 +37,13 @@ StartTime = Annotated[
 ]
 EndTime = Annotated[AwareDatetime | None, Query(alias="endTime", description="By its minute; by default now.")]
 
+Quantile = Annotated[
+    float, Query(alias="responseTimeQuantile", ge=0, le=1, description="Which quantile `responseTime` is.")
+]
+SlowThreshold = Annotated[
+    int, Query(alias="slowRequestsThreshold", ge=0, description="Milliseconds over which a request is slow.")
+]
+
 
 @router.get("", summary="Read a workload's request statistics", responses=refusals(400, 404))
 async def read_statistics(
@@ -37,12 +53,8 @@ async def read_statistics(
     proton_id: ProtonId = None,
     start_time: StartTime = None,
     end_time: EndTime = None,
-    quantile: Annotated[
-        float, Query(alias="responseTimeQuantile", ge=0, le=1, description="Which quantile `responseTime` is.")
-    ] = 0.5,
-    slow_threshold: Annotated[
-        int, Query(alias="slowRequestsThreshold", ge=0, description="Milliseconds over which a request is slow.")
-    ] = 2000,
+    quantile: Quantile = 0.5,
+    slow_threshold: SlowThreshold = 2000,
 ) -> ProtonRequestStats:
     """What was measured at the endpoint of one proton, by default since the last reset."""
     refuse_backward(start_time, end_time)
@@ -63,6 +75,49 @@ async def read_statistics(
             concurrent=context.requests_in_flight(proton_id or workload.proton_id),
         )
     return _answer(metrics)
+
+
+@router.get("/{metric_name}", summary="Read one metric over time", responses=refusals(400, 404))
+async def read_metric(
+    context: Context,
+    caller: Authenticated,
+    workload_id: WorkloadId,
+    metric_name: Annotated[WorkloadStatsMetricName, Path(description="Which metric.")],
+    proton_id: ProtonId = None,
+    start_time: StartTime = None,
+    end_time: EndTime = None,
+    quantile: Quantile = 0.5,
+    slow_threshold: SlowThreshold = 2000,
+    resolution: Annotated[OtelMetricResolution, Query(description="How long a bucket is; cut in UTC.")] = "P1D",
+) -> ProtonRequestMetricOverTime:
+    """One metric of one proton, bucket by bucket; weeks begin on Mondays. `requestsOverN`: over the threshold."""
+    refuse_backward(start_time, end_time)
+    await context.flush_statistics()
+    async with context.database.read() as session:
+        workload = await require_workload(session, caller, workload_id)
+        if proton_id is not None:
+            await get_proton(session, workload_id, proton_id)
+        found = await metric_series(
+            session,
+            workload,
+            metric_name,
+            resolution,
+            retention=_retention(workload, context.settings),
+            proton_id=proton_id,
+            start=start_time,
+            end=end_time,
+            response_quantile=quantile,
+            slow_threshold=slow_threshold,
+            concurrent=context.requests_in_flight(proton_id or workload.proton_id),
+        )
+    return ProtonRequestMetricOverTime(
+        metric=metric_name,
+        summary=Summary(proton_id=found.proton_id, period=Period(start=found.start, end=found.end)),
+        buckets=[
+            {"period": Period(start=each.start, end=each.end).model_dump(mode="json"), "value": each.value}
+            for each in found.buckets
+        ],
+    )
 
 
 @router.delete(

@@ -51,7 +51,7 @@ class Summary(AnswerModel):
 
 
 class ProtonRequestMetricOverTime(AnswerModel):
-    """One metric in buckets of time."""
+    """One metric in buckets of time: `{"period": {"start", "end"}, "value"}` each, also where there was no request."""
 
     metric: WorkloadStatsMetricName
     summary: Summary

@@ -17,7 +17,14 @@ from workload_api.workloads.schemas import (
     PromotePlanAnswer,
     RequestStats,
     WorkloadFormatted,
+    WorkloadsConcurrentRequestsStats,
+    WorkloadsCountStats,
+    WorkloadsErrorRateStats,
+    WorkloadsRequestsStats,
+    WorkloadsResponseTimeStats,
+    WorkloadStatsResponse,
 )
+from workload_api.workloads.totals import Totals, trend
 
 
 def workload_answer(view: WorkloadView, base_url: str) -> WorkloadFormatted:
@@ -71,6 +78,28 @@ def plan_answer(workload_id: str, plan: PromotePlan) -> PromotePlanAnswer:
         current_expires_at=plan.expires_at,
         changes=PromoteChanges(artifact_id=plan.artifact_id, version=plan.version) if possible else None,
         obstacles=[Obstacle(code=each.code, message=each.message) for each in plan.obstacles],
+    )
+
+
+def totals_answer(found: Totals, under_way: int) -> WorkloadStatsResponse:
+    """Figures over several workloads as the API shows them."""
+    now, before = found.now, found.before
+    return WorkloadStatsResponse(
+        workloads=WorkloadsCountStats(total=found.total, active=found.active),
+        requests=WorkloadsRequestsStats(
+            total=now.requests,
+            succeeded=now.requests - now.errors,
+            failed=now.errors,
+            trend=trend(now.requests, before.requests),
+        ),
+        concurrent_requests=WorkloadsConcurrentRequestsStats(count=under_way),
+        error_rate=WorkloadsErrorRateStats(rate=now.error_rate, trend=trend(now.error_rate, before.error_rate)),
+        response_time=WorkloadsResponseTimeStats(
+            millis=round(now.response_time), trend=trend(now.response_time, before.response_time)
+        ),
+        total=found.total,
+        by_status=found.by_status,
+        by_importance=found.by_importance,
     )
 
 

@@ -14,6 +14,7 @@ from workload_api.db.locks import locked
 from workload_api.db.models import EventRow, ProtonRow, WorkloadRow
 from workload_api.db.types import database_now
 from workload_api.events.service import event_values
+from workload_api.identity.service import revoke_tokens_of
 
 BATCH = 500
 """Workloads ended in one transaction: small enough that nobody waits for it."""
@@ -54,6 +55,7 @@ async def expire_due(session: AsyncSession, limit: int = BATCH) -> list[str]:
         .execution_options(synchronize_session=False)
     )
     await end_protons(session, ids)
+    await revoke_tokens_of(session, ids)
     await session.execute(
         insert(EventRow),
         [

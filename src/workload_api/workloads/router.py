@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +19,7 @@ from workload_api.identity.rights import Caller
 from workload_api.identity.targets import require_workload
 from workload_api.protons.runtime_schemas import runtime_as_answered
 from workload_api.workloads import queries, service
-from workload_api.workloads.answers import plan_answer, workload_answer
+from workload_api.workloads.answers import plan_answer, totals_answer, workload_answer
 from workload_api.workloads.promote import plan_promote, promote
 from workload_api.workloads.queries import WorkloadFilter
 from workload_api.workloads.related import related
@@ -36,8 +36,10 @@ from workload_api.workloads.schemas import (
     WorkloadOperationResponse,
     WorkloadSettingsResponse,
     WorkloadSortQueryParam,
+    WorkloadStatsResponse,
 )
 from workload_api.workloads.service import WorkloadContent
+from workload_api.workloads.totals import totals
 
 router = APIRouter(prefix="/workloads", tags=["workloads"], route_class=JsonRoute)
 
@@ -91,12 +93,7 @@ async def create_workload(
     return await answer_once(request, response, context, caller, act, 201)
 
 
-@router.get("", summary="List workloads", responses=refusals(400))
-async def list_workloads(
-    request: Request,
-    context: Context,
-    caller: Authenticated,
-    paging: Paged,
+def _wanted(
     search: Search = None,
     ids: Ids = None,
     created_by: CreatedBy = None,
@@ -107,30 +104,60 @@ async def list_workloads(
     repository_id: Annotated[str | None, Query(alias="repositoryId")] = None,
     tag_keys: TagKeys = None,
     tag_values: TagValues = None,
-    service_stats: Annotated[
-        bool | None, Query(alias="serviceStats", description="`false` leaves `requestStats` out.")
-    ] = None,
-    order_by: Annotated[WorkloadSortQueryParam | None, Query(alias="orderBy")] = None,
-) -> WorkloadListResponse:
-    """The workloads that the caller may see, the newest first by default."""
-    wanted = WorkloadFilter(
+) -> WorkloadFilter:
+    return WorkloadFilter(
         search=search,
         ids=ids,
         created_by=created_by,
         status=status,
         importance=importance,
-        artifact_status=artifact_status,
         artifact_id=artifact_id,
+        artifact_status=artifact_status,
         repository_id=repository_id,
         tag_names=tag_keys,
         tag_values=tag_values,
     )
+
+
+Wanted = Annotated[WorkloadFilter, Depends(_wanted)]
+OrderBy = Annotated[WorkloadSortQueryParam | None, Query(alias="orderBy")]
+
+
+@router.get("", summary="List workloads", responses=refusals(400))
+async def list_workloads(
+    request: Request,
+    context: Context,
+    caller: Authenticated,
+    paging: Paged,
+    wanted: Wanted,
+    service_stats: Annotated[
+        bool | None, Query(alias="serviceStats", description="`false` leaves `requestStats` out.")
+    ] = None,
+    order_by: OrderBy = None,
+) -> WorkloadListResponse:
+    """The workloads that the caller may see, the newest first by default."""
     base_url = public_base_url(request, context.settings.public_url)
     async with context.database.read() as session:
         found, total = await queries.list_workloads(
             session, caller, wanted, order_by, paging, context.settings, with_requests=service_stats is not False
         )
     return WorkloadListResponse(**paging.page([workload_answer(view, base_url) for view in found], total))
+
+
+@router.get("/stats", summary="Read figures over several workloads", responses=refusals(400))
+async def read_totals(
+    context: Context,
+    caller: Authenticated,
+    wanted: Wanted,
+    _order_by: Annotated[
+        WorkloadSortQueryParam | None, Query(alias="orderBy", description="Accepted; figures have no order.")
+    ] = None,
+) -> WorkloadStatsResponse:
+    """Requests, errors and response times of the last 24 hours, with trends against the 24 hours before."""
+    await context.flush_statistics()
+    async with context.database.read() as session:
+        found = await totals(session, caller, wanted, context.settings)
+    return totals_answer(found, sum(context.requests_in_flight(each) for each in found.proton_ids))
 
 
 @router.get("/{workload_id}", summary="Read a workload", responses=refusals(400, 404))

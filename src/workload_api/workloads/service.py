@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.artifacts.service import ArtifactContent, create_artifact, lock_artifact
+from workload_api.bundles.catalog import catalog, with_bundles
 from workload_api.clock import utc_now
 from workload_api.db.changes import mark_changed
 from workload_api.db.locks import locked
@@ -23,7 +24,7 @@ from workload_api.domain.versions import ANY_VERSION, Expected
 from workload_api.domain.words import Importance
 from workload_api.events.service import event_values
 from workload_api.identity.rights import Caller
-from workload_api.identity.service import grant_ownership
+from workload_api.identity.service import grant_ownership, revoke_tokens_of
 from workload_api.identity.targets import lock_workload
 from workload_api.settings import Settings
 from workload_api.workloads.lifetime import end_protons
@@ -67,6 +68,7 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
         artifact = await lock_artifact(session, caller, content.artifact_id, "view")
     refuse_unknown_names(content.runtime, artifact.spec)
     refuse_too_many(content.runtime, settings.replica_limit)
+    runtime = with_bundles(content.runtime, catalog(settings.bundles_file))
     is_draft = artifact.status == "draft"
     if is_draft:
         await _refuse_second(session, artifact.id)
@@ -83,7 +85,7 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
             artifact_id=artifact.id,
             draft_artifact_id=artifact.id if is_draft else None,
             proton_id=proton_id,
-            runtime=content.runtime,
+            runtime=runtime,
             expires_at=database_now(settings.draft_ttl) if is_draft else None,
         )
     )
@@ -103,7 +105,7 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
             name=content.name,
             role="active",
             spec=artifact.spec,
-            runtime=content.runtime,
+            runtime=runtime,
         )
     )
     grant_ownership(session, caller, "workload", workload_id)
@@ -295,6 +297,7 @@ async def delete_workload(
     workload.draft_artifact_id = workload.expires_at = None
     await session.flush()
     await end_protons(session, [workload_id])
+    await revoke_tokens_of(session, [workload_id])
     await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id == workload_id))
     mark_changed(session, workload_id)
 

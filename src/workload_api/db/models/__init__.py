@@ -3,6 +3,7 @@
 from workload_api.db.models.artifacts import ArtifactRepositoryRow, ArtifactRow
 from workload_api.db.models.base import Base
 from workload_api.db.models.controllers import ControllerRow
+from workload_api.db.models.credentials import CredentialRow
 from workload_api.db.models.events import EventRow
 from workload_api.db.models.idempotency import IdempotencyKeyRow
 from workload_api.db.models.identity import (
@@ -25,6 +26,7 @@ __all__ = [
     "ArtifactRow",
     "Base",
     "ControllerRow",
+    "CredentialRow",
     "EventRow",
     "GroupMemberRow",
     "GroupRow",

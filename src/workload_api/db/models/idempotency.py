@@ -22,6 +22,8 @@ class IdempotencyKeyRow(Base):
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
     """Hash of method, path and body: the same key with another request is refused."""
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The same, encrypted, where the body holds a secret that could be guessed from its hash; the other is empty."""
     status_code: Mapped[int]
     etag: Mapped[str | None] = mapped_column(String(64))
     body: Mapped[bytes] = mapped_column(LargeBinary)

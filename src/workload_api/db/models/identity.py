@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workload_api.db.models.base import Base, Identified, one_of
 from workload_api.db.types import ID
 from workload_api.domain.words import ResourceType, SharingRole, SubjectType
+
+_OF_A_WORKLOAD = text("workload_id IS NOT NULL AND revoked_at IS NULL")
 
 
 class OrganizationRow(Identified, Base):
@@ -55,15 +57,29 @@ class GroupMemberRow(Base):
 
 
 class TokenRow(Identified, Base):
-    """An API token, of which only the hash is known."""
+    """An API token, of which only the hash is known; that of a workload is also kept encrypted."""
 
     __tablename__ = "tokens"
+    __table_args__ = (
+        Index(
+            "uq_tokens_workload_id_user_id",
+            "workload_id",
+            "user_id",
+            unique=True,
+            sqlite_where=_OF_A_WORKLOAD,
+            postgresql_where=_OF_A_WORKLOAD,
+        ),
+    )
 
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(200), default="")
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    workload_id: Mapped[str | None] = mapped_column(ForeignKey("workloads.id", ondelete="CASCADE"))
+    """The workload that it was made for (§12); it is revoked with it."""
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The token itself, encrypted, for as long as its workload may need it."""
 
 
 class SharedRoleRow(Identified, Base):

@@ -1,0 +1,1 @@
+"""Resource bundles: named sizes of containers (§11)."""

@@ -1,0 +1,130 @@
+"""The operations on credentials (§11). No answer holds a secret, also where a request is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from workload_api.credentials import queries, service
+from workload_api.credentials.answers import credential_answer
+from workload_api.credentials.schemas import (
+    AnyNewCredential,
+    CredentialFormatted,
+    CredentialListResponse,
+    UpdateCredential,
+    values_in,
+)
+from workload_api.credentials.service import CredentialContent
+from workload_api.domain.errors import FieldError
+from workload_api.domain.words import CredentialType
+from workload_api.http.context import Authenticated, Context
+from workload_api.http.idempotency import DOCUMENTED, answer_once
+from workload_api.http.json_route import JsonRoute
+from workload_api.http.paging import Paging
+from workload_api.http.responses import refusals
+
+MAX_LIMIT = 200
+
+
+class _SecretRoute(JsonRoute):
+    """A route whose refusals never say what stood in the request."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Answer as any route does, and leave out the input of each problem."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestValidationError as error:
+                told = [{name: problem[name] for name in ("loc", "msg", "type")} for problem in error.errors()]
+                raise RequestValidationError(told) from None
+            except FieldError as error:
+                error.value = None
+                raise
+
+        return handle
+
+
+router = APIRouter(prefix="/credentials", tags=["credentials"], route_class=_SecretRoute)
+
+CredentialId = Annotated[str, Path(description="Id of the credential.", examples=["0193af0e5c1b8f2a4d6e9b3c"])]
+
+
+def _paging(
+    request: Request,
+    offset: Annotated[int, Query(ge=0, description="How many rows to pass over.")] = 0,
+    limit: Annotated[
+        int, Query(ge=1, description=f"How many rows to give; above {MAX_LIMIT} it is taken as {MAX_LIMIT}.")
+    ] = 10,
+) -> Paging:
+    return Paging(request, offset, limit, MAX_LIMIT)
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a credential",
+    response_model=CredentialFormatted,
+    responses=refusals(400, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def create_credential(
+    request: Request,
+    response: Response,
+    context: Context,
+    caller: Authenticated,
+    body: Annotated[AnyNewCredential, Body()],
+) -> Response:
+    """Store a credential, encrypted. Environment variables of source `dr-credential` name it by its id."""
+    content = CredentialContent(body.name, body.description, body.credential_type, values_in(body))
+
+    async def act(session: AsyncSession) -> CredentialFormatted:
+        return credential_answer(await service.create_credential(session, caller, content, context.sealer))
+
+    return await answer_once(request, response, context, caller, act, 201, context.sealer)
+
+
+@router.get("", summary="List credentials", responses=refusals(400))
+async def list_credentials(
+    context: Context,
+    caller: Authenticated,
+    paging: Annotated[Paging, Depends(_paging)],
+    types: Annotated[list[CredentialType] | None, Query(description="Only these types; may repeat.")] = None,
+) -> CredentialListResponse:
+    """The caller's own credentials, the newest first."""
+    async with context.database.read() as session:
+        found, total = await queries.list_credentials(session, caller, types, paging)
+    return CredentialListResponse(**paging.page([credential_answer(row) for row in found], total))
+
+
+@router.get("/{credential_id}", summary="Read a credential", responses=refusals(400, 404))
+async def read_credential(context: Context, caller: Authenticated, credential_id: CredentialId) -> CredentialFormatted:
+    """One of the caller's own credentials, without its values."""
+    async with context.database.read() as session:
+        return credential_answer(await queries.get_credential(session, caller, credential_id))
+
+
+@router.patch("/{credential_id}", summary="Change a credential", responses=refusals(400, 404, 409))
+async def update_credential(
+    context: Context, caller: Authenticated, credential_id: CredentialId, body: UpdateCredential
+) -> CredentialFormatted:
+    """Change name, description or values; a workload gets new values when it is started the next time."""
+    own = {"name": body.name, "description": body.description, "credential_type": body.credential_type}
+    names = {"credential_type": "credentialType"}
+    changes = {names.get(name, name): value for name, value in own.items() if name in body.model_fields_set}
+    async with context.database.write() as session:
+        row = await service.change_credential(session, caller, credential_id, context.sealer, changes, values_in(body))
+        return credential_answer(row)
+
+
+@router.delete("/{credential_id}", status_code=204, summary="Delete a credential", responses=refusals(400, 404))
+async def delete_credential(context: Context, caller: Authenticated, credential_id: CredentialId) -> Response:
+    """Delete a credential; workloads that run already keep its values until they are started again."""
+    async with context.database.write() as session:
+        await service.delete_credential(session, caller, credential_id)
+    return Response(status_code=204)
