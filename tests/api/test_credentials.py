@@ -97,7 +97,8 @@ async def test_a_google_key_as_an_object_or_as_text(shared_client: httpx.AsyncCl
         made = await store(shared_client, body("gcp", gcpKey=sent))
         path = f"/credentials/{made['credentialId']}"
         assert (await shared_client.patch(path, json={"gcpKey": sent})).status_code == 200
-    for bad in ({}, "", 7, [SECRET], None, True):
+    empty: Json = {}
+    for bad in (empty, "", 7, [SECRET], None, True):
         answer = await shared_client.post("/credentials", json=body("gcp", gcpKey=bad))
         assert problem(answer, 422)["detail"][0]["loc"] == ["body", "gcpKey"]
         assert SECRET not in answer.text
@@ -135,7 +136,7 @@ async def test_bad_requests_never_say_what_was_sent(shared_client: httpx.AsyncCl
     path = f"/credentials/{made['credentialId']}"
     unknown_type = {"name": "n", "credentialType": SECRET}
     bodies: list[Any] = [
-        *(body(**{name: value}) for name in ("name", "description") for value in ([SECRET], {"x": SECRET})),
+        *({**body(), name: value} for name in ("name", "description") for value in ([SECRET], {"x": SECRET})),
         *({**body(), "credentialType": value} for value in (SECRET, [SECRET], {"x": SECRET})),
         *({**body(), "password": value} for value in ([SECRET], {"x": SECRET}, f"{SECRET}\0", f"{SECRET}\ud800")),
         unknown_type,

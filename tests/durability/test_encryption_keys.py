@@ -163,17 +163,18 @@ async def test_rotation_while_a_server_runs(database_url: str, tmp_path: Path) -
             api_key = await create(client, workload({"source": "api-key"}))
             await reach(client, api_key["id"], "running")
             token = (await environment(client, api_key))["DATAROBOT_API_TOKEN"]
-            written, stop = 0, False
+            written = 0
+            done_writing = asyncio.Event()
 
             async def write(part: int) -> None:
                 nonlocal written
-                while not stop:
+                while not done_writing.is_set():
                     for number in range(part, len(ids), 4):
                         change = {"password": f"{number} {written}", "user": str(number)}
                         answer = await client.patch(f"/credentials/{ids[number]}", json=change)
                         assert answer.status_code == 200, answer.text
                         written += 1
-                        if stop:
+                        if done_writing.is_set():
                             return
 
             writers = [asyncio.create_task(write(part)) for part in range(4)]
@@ -186,7 +187,7 @@ async def test_rotation_while_a_server_runs(database_url: str, tmp_path: Path) -
                 assert file.read_text() != before
                 assert stat.S_IMODE(file.stat().st_mode) == 0o600
                 assert written > count, "nothing was written meanwhile"
-            stop = True
+            done_writing.set()
             await asyncio.gather(*writers)
             fresh = KeyRing(None, file)
             async with opened(database_url) as database:
