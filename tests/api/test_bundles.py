@@ -73,8 +73,8 @@ async def test_a_bundle_shows_wherever_the_runtime_does(shared_client: httpx.Asy
         [group] = found["runtime"]["containerGroups"]
         assert group["resolvedBundle"] == expected
         assert group["resourceBundles"] == ["cpu.small", "gpu.small"]
-    nothing: Json = {}
-    for without in (nothing, {"containerGroups": []}, runtime(), {"containerGroups": [{"name": "default"}]}):
+    without_bundles: list[Json] = [{}, {"containerGroups": []}, runtime(), {"containerGroups": [{"name": "default"}]}]
+    for without in without_bundles:
         made = await create(shared_client, idle_workload(runtime=without))
         assert "resolvedBundle" not in str(made["runtime"])
 
