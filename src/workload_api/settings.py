@@ -107,13 +107,15 @@ class Settings(BaseSettings):
     @field_validator("encryption_key")
     @classmethod
     def _fernet_keys(cls, value: SecretStr | None) -> SecretStr | None:
-        for key in value.get_secret_value().split(",") if value else ():
+        for key in () if value is None else value.get_secret_value().split(","):
             try:
                 usable = len(base64.urlsafe_b64decode(key.strip())) == 32
             except ValueError:
                 usable = False
             if not usable:
-                raise ValueError("must hold Fernet keys (32 bytes in URL-safe base64), separated by commas")
+                raise ValueError(
+                    "must hold Fernet keys (32 bytes in URL-safe base64), separated by commas; or leave it unset"
+                )
         return value
 
     @field_validator("public_url")

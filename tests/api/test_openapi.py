@@ -41,6 +41,12 @@ OPERATIONS = {
     "GET /workloads/{workload_id}/history": {200, 400, 401, 403, 404, 422},
     "GET /workloads/{workload_id}/stats": {200, 400, 401, 403, 404, 422},
     "DELETE /workloads/{workload_id}/stats": {204, 400, 401, 403, 404, 422},
+    "POST /credentials": {201, 400, 401, 403, 409, 422},
+    "GET /credentials": {200, 400, 401, 403, 422},
+    "GET /credentials/{credential_id}": {200, 400, 401, 403, 404, 422},
+    "PATCH /credentials/{credential_id}": {200, 400, 401, 403, 404, 409, 422},
+    "DELETE /credentials/{credential_id}": {204, 400, 401, 403, 404, 422},
+    "GET /mlops/compute/bundles": {200, 400, 401, 403, 422},
     "GET /version": {200, 401},
     "GET /account/info": {200, 401},
 }

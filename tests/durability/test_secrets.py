@@ -169,7 +169,9 @@ async def test_an_api_key_is_made_kept_and_revoked(server: ServerProcess, client
             assert (await environment(owner, own))["DATAROBOT_API_TOKEN"] == made
             server.kill()
             await asyncio.to_thread(server.start)
-            pid = (await until(lambda: _answer(owner, own)))["pid"]
+            adopted = await until(lambda: _answer(owner, own))
+            assert adopted is not None
+            pid = adopted["pid"]
             psutil.Process(pid).kill()
             await until(lambda: _another(owner, own, pid), timeout=40)
             assert (await environment(owner, own))["DATAROBOT_API_TOKEN"] == made

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.responses import PlainTextResponse
 
 from workload_api.artifacts.router import ArtifactId
 from workload_api.artifacts.schemas import ImageBuildFormatted, ImageBuildFormattedList, ImageBuildTriggerResponse
@@ -65,8 +64,10 @@ async def read_build(
 @router.get(
     "/{build_id}/logs",
     summary="Read the output of an image build",
-    response_class=PlainTextResponse,
-    responses=refusals(400, 404),
+    responses={
+        **refusals(400, 404),
+        200: {"description": "The output.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    },
 )
 async def read_build_logs(context: Context, caller: Authenticated, artifact_id: ArtifactId, build_id: BuildId) -> str:
     """What a build printed, as text."""

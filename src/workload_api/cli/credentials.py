@@ -48,8 +48,8 @@ def rotate_key() -> None:
 
 
 async def _rotate(settings: Settings) -> Resealed:
-    await check_schema(settings.sqlalchemy_url)
     ring = KeyRing.of(settings)
+    await check_schema(settings.sqlalchemy_url)
     database = Database(settings.sqlalchemy_url, 1)
     try:
         return await (reseal_all(database, ring) if ring.file is None else rotate_file(database, ring.file))

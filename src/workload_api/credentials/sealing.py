@@ -69,8 +69,9 @@ class KeyRing:
         Raises:
             SettingsError: The file holds no usable keys.
         """
-        keys = settings.encryption_key.get_secret_value().split(",") if settings.encryption_key else None
-        return cls([key.strip() for key in keys] if keys else None, settings.data_dir / KEY_FILE)
+        given = settings.encryption_key
+        keys = None if given is None else [key.strip() for key in given.get_secret_value().split(",")]
+        return cls(keys, settings.data_dir / KEY_FILE)
 
     @property
     def size(self) -> int:
