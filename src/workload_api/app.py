@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,6 +30,7 @@ from workload_api.http.errors import AnsweredFaults, add_error_handlers
 from workload_api.http.health import router as health
 from workload_api.http.middleware import BodyBounds, OneSlash, RequestIds
 from workload_api.identity.authentication import Authenticator
+from workload_api.identity.operations import in_words
 from workload_api.protons.router import router as protons
 from workload_api.replacements.router import router as replacements
 from workload_api.runtimes.process import ProcessRuntime
@@ -57,7 +59,7 @@ def api(context: ServerContext | None = None) -> FastAPI:
     Args:
         context: The server's parts; without it the application can only describe itself.
     """
-    app = FastAPI(
+    app = _Api(
         title="Workload API",
         version=version("workload-api"),
         description=DESCRIPTION,
@@ -104,6 +106,20 @@ def api(context: ServerContext | None = None) -> FastAPI:
     add_openapi_yaml(app)
     add_error_handlers(app)
     return app
+
+
+class _Api(FastAPI):
+    """Says of each operation in the OpenAPI document which rights it needs."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            for path, operations in super().openapi()["paths"].items():
+                for method, operation in operations.items():
+                    needed = in_words(f"{method.upper()} {path.removeprefix(API_PREFIX)}")
+                    if needed is not None:
+                        operation["description"] += f"\n\nNeeds the right {needed}."
+        return super().openapi()
 
 
 class Server:

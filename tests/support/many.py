@@ -38,7 +38,7 @@ async def add_drafts(
     caller = person.caller
     by = {"organization_id": caller.organization_id, "creator_id": caller.user_id}
     lines = [new_id() for _ in range(repositories)]
-    made = [Ids(new_id(), new_id(), new_id()) for _ in range(count)]
+    made = [Ids(new_id(), new_id(), new_id(), lines[number % repositories]) for number in range(count)]
     wanted = "stopped" if status in ("stopping", "stopped") else "running"
     workload_values: list[dict[str, Any]] = [
         {
@@ -66,12 +66,12 @@ async def add_drafts(
                 {
                     **by,
                     "id": ids.artifact_id,
-                    "repository_id": lines[number % repositories],
+                    "repository_id": ids.repository_id,
                     "name": "draft",
                     "type": "service",
                     "spec": _SPEC,
                 }
-                for number, ids in enumerate(made)
+                for ids in made
             ],
         )
         if isinstance(expires_at, ColumnElement):

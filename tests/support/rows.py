@@ -64,6 +64,21 @@ async def add_person(database: Database, name: str = "somebody") -> Person:
     return Person(caller, token)
 
 
+async def add_colleague(database: Database, person: Person, name: str) -> Person:
+    """Another user of a person's organization."""
+    token = new_token()
+    async with database.write() as session:
+        user = UserRow(organization_id=person.caller.organization_id, username=name)
+        session.add(user)
+        await session.flush()
+        row = TokenRow(user_id=user.id, digest=digest(token))
+        session.add(row)
+        await session.flush()
+        tenant_id = person.caller.tenant_id
+        caller = Caller(user.id, user.organization_id, tenant_id, name, None, "", "", row.id)
+    return Person(caller, token)
+
+
 @dataclass(frozen=True)
 class Ids:
     """A workload and its active proton."""
@@ -71,6 +86,7 @@ class Ids:
     workload_id: str
     proton_id: str
     artifact_id: str
+    repository_id: str = ""
 
 
 def replica(address: str, *, ready: bool = True) -> dict[str, Any]:
