@@ -23,7 +23,7 @@ from workload_api.domain.errors import TryAgain
 POOL_TIMEOUT_SECONDS = 20
 LOCK_TIMEOUT_SECONDS = 15
 IDLE_TIMEOUT_SECONDS = 10
-"""How long a transaction may be idle on PostgreSQL: a process that was frozen in one must not hold its locks for ever."""
+"""How long a transaction may be idle on PostgreSQL: a process frozen in one must not hold its locks for ever."""
 _PASSING_SQLSTATES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "25P03"})
 """Serialization failure, deadlock, lock not available, shutdown, start-up, too many connections, idle for too long."""
 
