@@ -81,7 +81,12 @@ class Settings(BaseSettings):
     lease: Duration = Field(
         timedelta(seconds=10), description="After how long without a heartbeat another controller takes over."
     )
-    replica_limit: int = Field(100, ge=1, description="Most replicas that a workload may start with.")
+    replica_limit: int = Field(
+        100, ge=0, description="Most replicas of a workload, scaled up as far as it may be; 0 is no limit."
+    )
+    workload_limit: int = Field(
+        0, ge=0, description="Most workloads of an organization that run at once; 0 is no limit."
+    )
     stop_grace: Duration = Field(timedelta(seconds=10), description="Time between SIGTERM and SIGKILL for a replica.")
     replacement_settling: Duration = Field(
         timedelta(seconds=30), description="How long a completed replacement is still shown as the current one."

@@ -82,7 +82,7 @@ async def test_version_and_account(
     version = await read(shared_client, "/version/")
     assert (type(version["major"]), type(version["minor"])) == (int, int)
     own, other = await read(shared_client, "/account/info/"), await read(foreign, "/account/info/")
-    assert own["limits"] == {"maxConcurrentWorkloads": 0, "maxWorkloadReplicas": 0}
+    assert own["limits"] == {"maxConcurrentWorkloads": 0, "maxWorkloadReplicas": 100}
     assert own["username"] == "admin"
     assert other["username"] == stranger[0]
     for name in ("uid", "orgId", "tenantId"):

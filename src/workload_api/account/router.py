@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter
 from pydantic import Field
 
-from workload_api.http.context import Authenticated
+from workload_api.http.context import Authenticated, Context
 from workload_api.http.models import AnswerModel
 from workload_api.http.responses import refusals
 
@@ -57,7 +57,7 @@ async def read_version(_caller: Authenticated) -> VersionAnswer:
 
 
 @router.get("/account/info", summary="Read the caller's account", responses=refusals())
-async def read_account(caller: Authenticated) -> AccountAnswer:
+async def read_account(context: Context, caller: Authenticated) -> AccountAnswer:
     """Who the token belongs to, and the account's limits."""
     return AccountAnswer(
         uid=caller.user_id,
@@ -67,5 +67,8 @@ async def read_account(caller: Authenticated) -> AccountAnswer:
         last_name=caller.last_name,
         tenant_id=caller.tenant_id,
         org_id=caller.organization_id,
-        limits=AccountLimits(max_concurrent_workloads=0, max_workload_replicas=0),
+        limits=AccountLimits(
+            max_concurrent_workloads=context.settings.workload_limit,
+            max_workload_replicas=context.settings.replica_limit,
+        ),
     )

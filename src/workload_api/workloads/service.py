@@ -18,7 +18,6 @@ from workload_api.db.models import ArtifactRow, EventRow, ProtonRow, SharedRoleR
 from workload_api.db.types import database_now
 from workload_api.domain.errors import Conflict, FieldError, Unprocessable
 from workload_api.domain.ids import new_id
-from workload_api.domain.scaling import initial_replicas
 from workload_api.domain.transitions import STARTABLE
 from workload_api.domain.versions import ANY_VERSION, Expected
 from workload_api.domain.words import Importance
@@ -28,6 +27,7 @@ from workload_api.identity.service import grant_ownership, revoke_tokens_of
 from workload_api.identity.targets import lock_workload
 from workload_api.settings import Settings
 from workload_api.workloads.lifetime import end_protons
+from workload_api.workloads.limits import refuse_too_many_replicas, refuse_too_many_workloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
 
     Raises:
         NotFound: There is no such artifact or repository.
+        Forbidden: It would be one more workload, or have more replicas, than are allowed.
         FieldError: The runtime names a group or container that the artifact does not have.
         Unprocessable: The artifact is a draft on which another workload lives.
     """
@@ -67,7 +68,8 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
         assert content.artifact_id is not None
         artifact = await lock_artifact(session, caller, content.artifact_id, "view")
     refuse_unknown_names(content.runtime, artifact.spec)
-    refuse_too_many(content.runtime, settings.replica_limit)
+    refuse_too_many_replicas(content.runtime, settings.replica_limit)
+    await refuse_too_many_workloads(session, caller, settings.workload_limit)
     runtime = with_bundles(content.runtime, catalog(settings.bundles_file))
     is_draft = artifact.status == "draft"
     if is_draft:
@@ -165,21 +167,6 @@ def refuse_unknown_names(runtime: dict[str, Any], spec: dict[str, Any]) -> None:
                 )
 
 
-def refuse_too_many(runtime: dict[str, Any], limit: int) -> None:
-    """Let through a runtime that asks for no more replicas than this server lets a workload have.
-
-    Raises:
-        FieldError: It asks for more.
-    """
-    count = sum(initial_replicas(group) for group in runtime.get("containerGroups") or ())
-    if count > limit:
-        raise FieldError(
-            f"A workload may have {limit} replicas on this server (setting REPLICA_LIMIT); this asks for {count}.",
-            ("body", "runtime", "containerGroups"),
-            count,
-        )
-
-
 async def update_workload(
     session: AsyncSession,
     caller: Caller,
@@ -229,7 +216,7 @@ async def start_workload(session: AsyncSession, caller: Caller, workload_id: str
 
     Raises:
         NotFound: There is no such workload.
-        Forbidden: The caller may not start it.
+        Forbidden: The caller may not start it, or as many workloads as are allowed run already.
         Conflict: It is neither stopped nor errored, or its time ran out.
     """
     workload = await lock_workload(session, caller, workload_id, "update")
@@ -244,6 +231,8 @@ async def start_workload(session: AsyncSession, caller: Caller, workload_id: str
             f"The workload {workload_id} is {workload.status}; only a stopped or errored one can be started.",
             code="NOT_STARTABLE",
         )
+    if workload.status == "stopped":
+        await refuse_too_many_workloads(session, caller, settings.workload_limit)
     artifact = (await session.scalars(select(ArtifactRow).where(ArtifactRow.id == workload.artifact_id))).one()
     proton = await _active_proton(session, workload_id)
     proton.desired_state, proton.status = "running", "submitted"
