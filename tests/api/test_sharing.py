@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.api.support import Json, create, idle_artifact, problem, read
+from tests.support.rows import add_person, add_user, opened
 from tests.support.server import ServerProcess
 from tests.support.waiting import until
 
@@ -18,20 +19,24 @@ KINDS = pytest.mark.parametrize("kind", ["workloads", "artifacts", "artifactRepo
 
 @dataclass(frozen=True)
 class User:
-    """A user as the command line made it."""
+    """A user with a client."""
 
     id: str
     name: str
     client: httpx.AsyncClient
 
 
-def user(server: ServerProcess, *options: str) -> User:
-    """Add a user with a token."""
+async def user(server: ServerProcess, *, foreign: bool = False) -> User:
+    """A new user with a token, of the administrator's organization or alone in another one."""
     name = f"{uuid4()}@example.test"
-    added = server.command("user", "add", name, *options)
-    assert added.returncode == 0, added.stderr
-    token = server.command("token", "create", name).stdout.strip()
-    return User(added.stdout.split()[0], name, server.client(token=token))
+    async with opened(server.database_url or "") as database:
+        if foreign:
+            made = await add_person(database, name)
+        else:
+            async with server.client() as client:
+                account = await read(client, "/account/info")
+            made = await add_user(database, account["orgId"], account["tenantId"], name)
+    return User(made.caller.user_id, name, server.client(token=made.token))
 
 
 async def address(client: httpx.AsyncClient, kind: str) -> str:
@@ -62,7 +67,7 @@ async def test_a_user_is_given_a_role_and_loses_it(
 ) -> None:
     """By id or name, the role in any letter case; `permissions` and the lists show it."""
     path = await address(shared_client, kind)
-    ann = user(shared_server)
+    ann = await user(shared_server)
     assert (await ann.client.get(path)).status_code == 404
     assert (await share(shared_client, path, to("user", "Read_Only", id=ann.id))).status_code == 204
     shown = await read(ann.client, path)
@@ -88,7 +93,7 @@ async def test_a_user_is_given_a_role_and_loses_it(
 async def test_groups_and_organizations(shared_client: httpx.AsyncClient, shared_server: ServerProcess) -> None:
     """A member has the group's roles as long as it is one; a whole organization can have one."""
     path = await address(shared_client, "workloads")
-    bob, name = user(shared_server), f"group {uuid4()}"
+    bob, name = await user(shared_server), f"group {uuid4()}"
     added = shared_server.command("group", "add", name)
     assert added.returncode == 0, added.stderr
     group_id = added.stdout.split()[0]
@@ -134,7 +139,7 @@ async def test_the_last_owner_stays(shared_client: httpx.AsyncClient, shared_ser
     assert problem(answer, 422)["code"] == "LAST_OWNER"
     assert await read(shared_client, f"{path}/sharedRoles") == before
 
-    heir = user(shared_server)
+    heir = await user(shared_server)
     answer = await share(shared_client, path, to("user", "OWNER", id=heir.id), to("user", "NO_ROLE", id=me))
     assert answer.status_code == 204
     assert (await shared_client.get(path)).status_code == 404
@@ -145,7 +150,7 @@ async def test_the_last_owner_stays(shared_client: httpx.AsyncClient, shared_ser
 async def test_recipients_that_are_not_there(shared_client: httpx.AsyncClient, shared_server: ServerProcess) -> None:
     """Unknown, in another organization, named twice, or of an unknown kind: nothing changes."""
     path = await address(shared_client, "workloads")
-    ann, stranger = user(shared_server), user(shared_server, "--organization", f"other {uuid4()}")
+    ann, stranger = await user(shared_server), await user(shared_server, foreign=True)
     before = await read(shared_client, f"{path}/sharedRoles")
     good = to("user", "USER", id=ann.id)
     bad: list[tuple[Json, str]] = [
@@ -174,7 +179,7 @@ async def test_recipients_that_are_not_there(shared_client: httpx.AsyncClient, s
 
 async def test_sharing_is_an_event(shared_client: httpx.AsyncClient, shared_server: ServerProcess) -> None:
     path = await address(shared_client, "workloads")
-    ann = user(shared_server)
+    ann = await user(shared_server)
     await share(shared_client, path, to("user", "USER", id=ann.id))
     newest = (await read(shared_client, f"{path}/events?limit=50"))["data"]
     (event,) = [each for each in newest if each["eventType"] == "workload.shared"]

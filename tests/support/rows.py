@@ -66,16 +66,20 @@ async def add_person(database: Database, name: str = "somebody") -> Person:
 
 async def add_colleague(database: Database, person: Person, name: str) -> Person:
     """Another user of a person's organization."""
+    return await add_user(database, person.caller.organization_id, person.caller.tenant_id, name)
+
+
+async def add_user(database: Database, organization_id: str, tenant_id: str, name: str) -> Person:
+    """A user with a token, of an organization that is there."""
     token = new_token()
     async with database.write() as session:
-        user = UserRow(organization_id=person.caller.organization_id, username=name)
+        user = UserRow(organization_id=organization_id, username=name)
         session.add(user)
         await session.flush()
         row = TokenRow(user_id=user.id, digest=digest(token))
         session.add(row)
         await session.flush()
-        tenant_id = person.caller.tenant_id
-        caller = Caller(user.id, user.organization_id, tenant_id, name, None, "", "", row.id)
+        caller = Caller(user.id, organization_id, tenant_id, name, None, "", "", row.id)
     return Person(caller, token)
 
 
