@@ -61,6 +61,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if kind in required():
             pytest.fail(f"{KINDS[kind]} is required here, but: {reason}", pytrace=False)
         item.user_properties.append((LEFT_OUT, f"{kind}:{reason}"))
+        # A program that these tests need is not there: left out, and said so loudly at the end.
         pytest.skip(reason)
 
 

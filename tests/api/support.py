@@ -13,6 +13,26 @@ from tests.support.waiting import until
 
 Json = dict[str, Any]
 
+KEPT = (
+    "id",
+    "name",
+    "description",
+    "importance",
+    "type",
+    "status",
+    "endpoint",
+    "protonId",
+    "artifactId",
+    "runtime",
+    "creator",
+    "owners",
+    "permissions",
+    "tags",
+    "createdAt",
+    "replacement",
+)
+"""What a promote leaves as it was, of what a workload shows (§5)."""
+
 IDLE = {
     "name": "idle",
     "imageUri": "example.test/idle:1",

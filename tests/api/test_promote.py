@@ -7,26 +7,8 @@ from uuid import uuid4
 
 import httpx
 
-from tests.api.support import create, idle_artifact, idle_workload, problem, reach, read, running
+from tests.api.support import KEPT, create, idle_artifact, idle_workload, problem, reach, read, running
 from tests.support import payloads
-
-KEPT = (
-    "id",
-    "name",
-    "description",
-    "importance",
-    "endpoint",
-    "protonId",
-    "artifactId",
-    "runtime",
-    "creator",
-    "owners",
-    "permissions",
-    "tags",
-    "createdAt",
-    "status",
-    "type",
-)
 
 
 async def test_promote_changes_the_five_things_and_keeps_the_rest(shared_client: httpx.AsyncClient) -> None:

@@ -225,6 +225,19 @@ async def test_tags(shared_client: httpx.AsyncClient, kind: str) -> None:
     assert (await read(shared_client, one))["tags"] == []
 
 
+async def test_a_locked_artifact_keeps_its_tags(shared_client: httpx.AsyncClient) -> None:
+    """It stays as it is on every route (§3)."""
+    made = (await shared_client.post("/artifacts", json=idle_artifact())).json()
+    path = f"/artifacts/{made['id']}"
+    await shared_client.put(f"{path}/tags", json={"tags": [{"name": "a", "value": "1"}]})
+    assert (await shared_client.patch(path, json={"status": "locked"})).status_code == 200
+    before = await read(shared_client, path)
+    assert [tag["name"] for tag in before["tags"]] == ["a"]
+    answer = await shared_client.put(f"{path}/tags", json={"tags": []})
+    assert problem(answer, 422)["code"] == "ARTIFACT_LOCKED"
+    assert await read(shared_client, path) == before
+
+
 @KINDS
 async def test_what_has_changed_since_it_was_read_is_not_overwritten(
     shared_client: httpx.AsyncClient, kind: str

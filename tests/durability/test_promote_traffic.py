@@ -10,31 +10,13 @@ from typing import Any
 
 import httpx
 
-from tests.api.support import create, read, running
+from tests.api.support import KEPT, create, read, running
 from tests.support import payloads
 from tests.support.server import ServerProcess
 from tests.support.waiting import until
 
 CLIENTS = 16
 SLOW_MS = 1200
-KEPT = (
-    "id",
-    "name",
-    "description",
-    "importance",
-    "type",
-    "status",
-    "endpoint",
-    "protonId",
-    "artifactId",
-    "runtime",
-    "creator",
-    "owners",
-    "permissions",
-    "tags",
-    "createdAt",
-    "replacement",
-)
 
 
 class Traffic:

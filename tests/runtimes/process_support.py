@@ -40,6 +40,7 @@ elif "say-term" in options:
         if options["say-term"] == "1":
             os._exit(0)
     signal.signal(signal.SIGTERM, goodbye)
+# These are programs that replicas run, not the test: they stay until they are stopped.
 stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 for session in options.get("fork", "").split():
     child = subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=session == "apart")

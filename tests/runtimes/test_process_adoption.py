@@ -166,6 +166,7 @@ async def test_a_supervisor_that_never_starts_its_command_is_killed(
 ) -> None:
     hanging = bench.path / "hanging" / "supervisor.py"
     hanging.parent.mkdir()
+    # The supervisor itself hangs; the test does not wait for it.
     hanging.write_text("import time\ntime.sleep(600)\n")
     monkeypatch.setattr(launch, "SUPERVISOR", hanging)
     proton = bench.proton()

@@ -16,6 +16,7 @@ from workload_api.runtimes.process.supervisor import MAX_LINE_BYTES, LineSplitte
 
 async def test_lines_are_kept_with_time_stream_and_source(bench: Bench) -> None:
     began = datetime.now(UTC)
+    # What the containers run: they stay until they are stopped, the test does not sleep.
     script = "import os, time; os.write(1, b'out\\n'); os.write(2, b'err\\n'); time.sleep(600)"
     side = bench.container(
         name="side",
@@ -51,6 +52,7 @@ async def test_lines_are_kept_with_time_stream_and_source(bench: Bench) -> None:
 
 
 async def test_much_output_is_rotated_and_the_newest_kept(bench: Bench) -> None:
+    # The container stays after its last line; the test does not sleep.
     script = "import time\nfor at in range(20000): print('line', at)\nprint('end', flush=True)\ntime.sleep(600)"
     proton = bench.proton(bench.container(entrypoint=(sys.executable, "-S", "-c", script)))
     await bench.runtime.apply(proton)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -91,9 +92,9 @@ class Gateway:
             await self._session.close()
             self._session = None
 
-    def in_flight(self, proton_id: str) -> int:
-        """How many requests this process is forwarding to a proton right now."""
-        return self._in_flight.count(proton_id)
+    def in_flight(self) -> Mapping[str, int]:
+        """How many requests this process is forwarding right now, by proton."""
+        return self._in_flight.counts()
 
     async def drained(self, proton_id: str) -> None:
         """Return as soon as this process forwards no request to a proton; bound it with ``asyncio.timeout``."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 
 class InFlight:
@@ -27,9 +29,9 @@ class InFlight:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def count(self, proton_id: str) -> int:
-        """How many requests are under way to this proton."""
-        return self._counts.get(proton_id, 0)
+    def counts(self) -> Mapping[str, int]:
+        """How many requests are under way, by proton; those with none are not there."""
+        return MappingProxyType(self._counts)
 
     async def drained(self, proton_id: str) -> None:
         """Return as soon as no request is under way to this proton; bound it with ``asyncio.timeout``."""

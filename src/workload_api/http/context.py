@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -34,8 +34,8 @@ class ServerContext:
     """Users' idempotency keys whose first request this process is carrying out right now."""
     sealer: Sealer = field(kw_only=True)
     """Encrypts what is stored of secrets."""
-    requests_in_flight: Callable[[str], int] = lambda _proton_id: 0
-    """How many requests this process is forwarding to a proton right now."""
+    requests_in_flight: Callable[[], Mapping[str, int]] = dict
+    """How many requests this process is forwarding right now, by proton."""
 
 
 def server_context(request: Request) -> ServerContext:

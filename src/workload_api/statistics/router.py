@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.db.models import WorkloadRow
-from workload_api.http.context import Authenticated, Context
+from workload_api.http.context import Authenticated, Context, ServerContext
 from workload_api.http.json_route import JsonRoute
 from workload_api.http.responses import refusals
 from workload_api.identity.targets import require_workload
@@ -37,43 +39,55 @@ StartTime = Annotated[
 ]
 EndTime = Annotated[AwareDatetime | None, Query(alias="endTime", description="By its minute; by default now.")]
 
-Quantile = Annotated[
-    float, Query(alias="responseTimeQuantile", ge=0, le=1, description="Which quantile `responseTime` is.")
-]
-SlowThreshold = Annotated[
-    int, Query(alias="slowRequestsThreshold", ge=0, description="Milliseconds over which a request is slow.")
-]
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which requests an answer is about, and how it looks at them."""
+
+    proton_id: str | None
+    start: datetime | None
+    end: datetime | None
+    quantile: float
+    slow_threshold: int
+
+    async def of(self, session: AsyncSession, workload: WorkloadRow, context: ServerContext) -> dict[str, Any]:
+        """The same as arguments of the queries, for a workload that has the proton."""
+        if self.proton_id is not None:
+            await get_proton(session, workload.id, self.proton_id)
+        return {
+            **asdict(self),
+            "retention": _retention(workload, context.settings),
+            "concurrent": context.requests_in_flight().get(self.proton_id or workload.proton_id, 0),
+        }
+
+
+def _asked(
+    proton_id: ProtonId = None,
+    start_time: StartTime = None,
+    end_time: EndTime = None,
+    quantile: Annotated[
+        float, Query(alias="responseTimeQuantile", ge=0, le=1, description="Which quantile `responseTime` is.")
+    ] = 0.5,
+    slow_threshold: Annotated[
+        int, Query(alias="slowRequestsThreshold", ge=0, description="Milliseconds over which a request is slow.")
+    ] = 2000,
+) -> _Asked:
+    refuse_backward(start_time, end_time)
+    return _Asked(proton_id, start_time, end_time, quantile, slow_threshold)
+
+
+Asked = Annotated[_Asked, Depends(_asked)]
 
 
 @router.get("", summary="Read a workload's request statistics", responses=refusals(400, 404))
 async def read_statistics(
-    context: Context,
-    caller: Authenticated,
-    workload_id: WorkloadId,
-    proton_id: ProtonId = None,
-    start_time: StartTime = None,
-    end_time: EndTime = None,
-    quantile: Quantile = 0.5,
-    slow_threshold: SlowThreshold = 2000,
+    context: Context, caller: Authenticated, workload_id: WorkloadId, asked: Asked
 ) -> ProtonRequestStats:
     """What was measured at the endpoint of one proton, by default since the last reset."""
-    refuse_backward(start_time, end_time)
     await context.flush_statistics()
     async with context.database.read() as session:
         workload = await require_workload(session, caller, workload_id)
-        if proton_id is not None:
-            await get_proton(session, workload_id, proton_id)
-        metrics = await request_metrics(
-            session,
-            workload,
-            retention=_retention(workload, context.settings),
-            proton_id=proton_id,
-            start=start_time,
-            end=end_time,
-            quantile=quantile,
-            slow_threshold=slow_threshold,
-            concurrent=context.requests_in_flight(proton_id or workload.proton_id),
-        )
+        metrics = await request_metrics(session, workload, **await asked.of(session, workload, context))
     return _answer(metrics)
 
 
@@ -83,33 +97,15 @@ async def read_metric(
     caller: Authenticated,
     workload_id: WorkloadId,
     metric_name: Annotated[WorkloadStatsMetricName, Path(description="Which metric.")],
-    proton_id: ProtonId = None,
-    start_time: StartTime = None,
-    end_time: EndTime = None,
-    quantile: Quantile = 0.5,
-    slow_threshold: SlowThreshold = 2000,
+    asked: Asked,
     resolution: Annotated[OtelMetricResolution, Query(description="How long a bucket is; cut in UTC.")] = "P1D",
 ) -> ProtonRequestMetricOverTime:
     """One metric of one proton, bucket by bucket; weeks begin on Mondays. `requestsOverN`: over the threshold."""
-    refuse_backward(start_time, end_time)
     await context.flush_statistics()
     async with context.database.read() as session:
         workload = await require_workload(session, caller, workload_id)
-        if proton_id is not None:
-            await get_proton(session, workload_id, proton_id)
-        found = await metric_series(
-            session,
-            workload,
-            metric_name,
-            resolution,
-            retention=_retention(workload, context.settings),
-            proton_id=proton_id,
-            start=start_time,
-            end=end_time,
-            response_quantile=quantile,
-            slow_threshold=slow_threshold,
-            concurrent=context.requests_in_flight(proton_id or workload.proton_id),
-        )
+        arguments = await asked.of(session, workload, context)
+        found = await metric_series(session, workload, metric_name, resolution, **arguments)
     return ProtonRequestMetricOverTime(
         metric=metric_name,
         summary=Summary(proton_id=found.proton_id, period=Period(start=found.start, end=found.end)),

@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.db.models import RequestCountRow, ResponseTimeRow
 from workload_api.domain.errors import FieldError
-from workload_api.statistics.histogram import count_over, quantile
+from workload_api.statistics.histogram import count_over
+from workload_api.statistics.histogram import quantile as quantile_of
 from workload_api.statistics.queries import HasStatistics, period_of, within
 
-MOST_BUCKETS: Final = 10_000
+MOST_BUCKETS: Final = 50_000
+"""Enough for each minute of the longest time that statistics are kept by default."""
 _FIXED: Final = {
     "PT1M": timedelta(minutes=1),
     "PT5M": timedelta(minutes=5),
@@ -63,7 +65,7 @@ async def metric_series(
     proton_id: str | None,
     start: datetime | None,
     end: datetime | None,
-    response_quantile: float,
+    quantile: float,
     slow_threshold: float,
     concurrent: int,
 ) -> Series:
@@ -78,12 +80,12 @@ async def metric_series(
         proton_id: Which proton; by default the active one.
         start: The beginning of the period; by default, and at the earliest, the last reset.
         end: The end of the period; by default, and at the latest, now.
-        response_quantile: Of ``responseTime``.
+        quantile: Of ``responseTime``.
         slow_threshold: Milliseconds over which ``requestsOverN`` counts.
         concurrent: Requests under way now: the value of ``concurrentRequests`` in the last bucket.
 
     Raises:
-        FieldError: The period would have more than 10,000 buckets of this length.
+        FieldError: The period would have more than 50,000 buckets of this length.
     """
     start, end = period_of(workload.statistics_since, retention, start, end)
     proton = proton_id or workload.proton_id
@@ -126,7 +128,7 @@ async def metric_series(
         elif metric == "totalErrorRate":
             value = present.errors / present.requests if present.requests else 0.0
         elif metric == "responseTime":
-            value = quantile(present.times or {}, response_quantile)
+            value = quantile_of(present.times or {}, quantile)
         elif metric == "requestsOverN":
             value = count_over(present.times or {}, slow_threshold)
         else:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from workload_api.artifacts.service import already_locked
 from workload_api.clock import utc_now
-from workload_api.db.models import EventRow, TagRow
+from workload_api.db.models import ArtifactRow, EventRow, TagRow
 from workload_api.domain.versions import ANY_VERSION, Expected
 from workload_api.domain.words import ResourceType
 from workload_api.events.service import event_values
@@ -24,7 +25,7 @@ async def set_tags(
     tags: Mapping[str, str],
     expected: Expected = ANY_VERSION,
 ) -> None:
-    """Let a resource have these tags and no others. They are no part of an artifact: a locked one can have new ones.
+    """Let a resource have these tags and no others.
 
     Args:
         session: A unit of work.
@@ -38,9 +39,12 @@ async def set_tags(
         NotFound: It is not there, or not for the caller to see.
         Forbidden: The caller may see it, but not change it.
         Stale: It has changed since the caller read it.
+        Unprocessable: It is a locked artifact, which stays as it is (§3); its repository can be tagged.
     """
     row = await lock_resource(session, caller, resource_type, resource_id, "update")
     expected.check(row)
+    if isinstance(row, ArtifactRow) and row.status == "locked":
+        raise already_locked(row)
     await session.execute(delete(TagRow).where(TagRow.resource_id == resource_id))
     session.add_all(
         TagRow(resource_type=resource_type, resource_id=resource_id, name=name, value=value)

@@ -81,7 +81,7 @@ def plan_answer(workload_id: str, plan: PromotePlan) -> PromotePlanAnswer:
     )
 
 
-def totals_answer(found: Totals, under_way: int) -> WorkloadStatsResponse:
+def totals_answer(found: Totals) -> WorkloadStatsResponse:
     """Figures over several workloads as the API shows them."""
     now, before = found.now, found.before
     return WorkloadStatsResponse(
@@ -92,7 +92,7 @@ def totals_answer(found: Totals, under_way: int) -> WorkloadStatsResponse:
             failed=now.errors,
             trend=trend(now.requests, before.requests),
         ),
-        concurrent_requests=WorkloadsConcurrentRequestsStats(count=under_way),
+        concurrent_requests=WorkloadsConcurrentRequestsStats(count=found.under_way),
         error_rate=WorkloadsErrorRateStats(rate=now.error_rate, trend=trend(now.error_rate, before.error_rate)),
         response_time=WorkloadsResponseTimeStats(
             millis=round(now.response_time), trend=trend(now.response_time, before.response_time)

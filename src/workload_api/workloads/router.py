@@ -156,8 +156,8 @@ async def read_totals(
     """Requests, errors and response times of the last 24 hours, with trends against the 24 hours before."""
     await context.flush_statistics()
     async with context.database.read() as session:
-        found = await totals(session, caller, wanted, context.settings)
-    return totals_answer(found, sum(context.requests_in_flight(each) for each in found.proton_ids))
+        found = await totals(session, caller, wanted, context.settings, context.requests_in_flight())
+    return totals_answer(found)
 
 
 @router.get("/{workload_id}", summary="Read a workload", responses=refusals(400, 404))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.clock import utc_now
@@ -44,8 +45,8 @@ class Totals:
     by_importance: dict[str, int]
     now: Traffic
     before: Traffic
-    proton_ids: list[str]
-    """The active protons, for what only the gateway knows."""
+    under_way: int
+    """Requests that this process is forwarding right now."""
 
     @property
     def total(self) -> int:
@@ -58,7 +59,13 @@ class Totals:
         return sum(count for status, count in self.by_status.items() if status not in NOT_ACTIVE)
 
 
-async def totals(session: AsyncSession, caller: Caller, wanted: WorkloadFilter, settings: Settings) -> Totals:
+async def totals(
+    session: AsyncSession,
+    caller: Caller,
+    wanted: WorkloadFilter,
+    settings: Settings,
+    in_flight: Mapping[str, int],
+) -> Totals:
     """Add up over the workloads that the caller may see and that meet the filters.
 
     Args:
@@ -66,6 +73,7 @@ async def totals(session: AsyncSession, caller: Caller, wanted: WorkloadFilter, 
         caller: Who asks.
         wanted: The filters of the list.
         settings: Bounds how far back statistics go.
+        in_flight: Requests under way, by proton.
     """
     conditions = wanted.conditions(caller)
     grouped = (
@@ -81,30 +89,32 @@ async def totals(session: AsyncSession, caller: Caller, wanted: WorkloadFilter, 
     now = utc_now()
     period = min(PERIOD, settings.locked_statistics_retention / 2)
     protons = select(WorkloadRow.proton_id).where(*conditions)
+    in_flight = dict(in_flight)
+    busy = (await session.scalars(protons.where(WorkloadRow.proton_id.in_(in_flight)))).all() if in_flight else ()
     return Totals(
         by_status=by_status,
         by_importance=by_importance,
         now=await _traffic(session, protons, now - period, now),
         before=await _traffic(session, protons, now - 2 * period, now - period),
-        proton_ids=list((await session.scalars(protons)).all()),
+        under_way=sum(in_flight[each] for each in busy),
     )
 
 
 async def _traffic(session: AsyncSession, protons: Select[str], start: datetime, end: datetime) -> Traffic:
-    def these(table: type[RequestCountRow] | type[ResponseTimeRow]) -> tuple[object, ...]:
+    def these(table: type[RequestCountRow] | type[ResponseTimeRow]) -> tuple[ColumnElement[bool], ...]:
         present = (WorkloadRow.proton_id == table.proton_id) & (WorkloadRow.statistics_epoch == table.epoch)
         return table.proton_id.in_(protons), select(WorkloadRow.id).where(present).exists(), *within(table, start, end)
 
     counts = select(
         func.coalesce(func.sum(RequestCountRow.requests), 0),
         func.coalesce(func.sum(RequestCountRow.user_errors + RequestCountRow.server_errors), 0),
-    ).where(*these(RequestCountRow))  # type: ignore[arg-type]
+    ).where(*these(RequestCountRow))
     requests, errors = map(int, (await session.execute(counts)).one())
     if not requests:
         return Traffic(0, 0, 0.0)
     times = (
         select(ResponseTimeRow.bucket, func.sum(ResponseTimeRow.requests))
-        .where(*these(ResponseTimeRow))  # type: ignore[arg-type]
+        .where(*these(ResponseTimeRow))
         .group_by(ResponseTimeRow.bucket)
     )
     buckets = {bucket: int(count) for bucket, count in (await session.execute(times)).all()}
