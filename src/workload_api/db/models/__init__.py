@@ -1,6 +1,7 @@
 """The tables, a file per aggregate. Rows are named ``…Row``; the bare nouns are the API's."""
 
 from workload_api.db.models.artifacts import ArtifactRepositoryRow, ArtifactRow
+from workload_api.db.models.audiences import AudienceCountRow, AudienceMemberRow, AudienceRow
 from workload_api.db.models.base import Base
 from workload_api.db.models.controllers import ControllerRow
 from workload_api.db.models.credentials import CredentialRow
@@ -24,6 +25,9 @@ from workload_api.db.models.workloads import WorkloadRow
 __all__ = [
     "ArtifactRepositoryRow",
     "ArtifactRow",
+    "AudienceCountRow",
+    "AudienceMemberRow",
+    "AudienceRow",
     "Base",
     "ControllerRow",
     "CredentialRow",

@@ -8,19 +8,19 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from workload_api.db.models.base import Base, Changed, list_indexes, one_of
+from workload_api.db.models.base import Base, Listed, list_indexes, one_of
 from workload_api.db.types import NAME
 from workload_api.domain.words import ArtifactStatus, ArtifactType
 
 
-class ArtifactRepositoryRow(Changed, Base):
+class ArtifactRepositoryRow(Listed, Base):
     """A line of versions: hands out 1, 2, 3, … and never one twice (§3)."""
 
     __tablename__ = "artifact_repositories"
     __table_args__ = (
         one_of("type", ArtifactType),
         CheckConstraint("last_version_number >= 0", name="last_version_number"),
-        *list_indexes("artifact_repositories", "name", "updated_at", "type", "creator_id"),
+        *list_indexes("artifact_repositories", "name_start", "updated_at", "type", "creator_id"),
     )
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
@@ -32,7 +32,7 @@ class ArtifactRepositoryRow(Changed, Base):
     """Set once deleted: the row goes when nothing points at it any more."""
 
 
-class ArtifactRow(Changed, Base):
+class ArtifactRow(Listed, Base):
     """What to run: a draft without a version, or locked with one."""
 
     __tablename__ = "artifacts"
@@ -41,7 +41,7 @@ class ArtifactRow(Changed, Base):
         one_of("type", ArtifactType),
         CheckConstraint("(status = 'locked') = (version IS NOT NULL)", name="locked_has_version"),
         UniqueConstraint("repository_id", "version"),
-        *list_indexes("artifacts", "name", "updated_at", "status", "type", "creator_id"),
+        *list_indexes("artifacts", "name_start", "updated_at", "status", "type", "creator_id"),
         Index("ix_artifacts_repository_id_id", "repository_id", "id"),
     )
 

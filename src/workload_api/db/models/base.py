@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Index, MetaData, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import JSON, CheckConstraint, Computed, ForeignKey, Index, MetaData, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from workload_api.clock import utc_now
-from workload_api.db.types import ID, UtcDateTime
+from workload_api.db.types import ID, NAME, UtcDateTime
 from workload_api.domain.ids import new_id
 from workload_api.domain.words import values_of
 
@@ -54,19 +54,36 @@ SORTED_CHARACTERS = 100
 """Of a name that an index bears: a whole one may be longer than an index entry can be."""
 
 
+class Listed(Changed):
+    """A row of which there is a list, narrowed to what the caller may see and put in order by indexes."""
+
+    @declared_attr
+    @classmethod
+    def audience_id(cls) -> Mapped[int | None]:
+        """Who sees it in lists (``db/models/audiences.py``); nobody once it is deleted. Written by triggers alone."""
+        return mapped_column(ForeignKey("audiences.id"), deferred=True)
+
+    @declared_attr
+    @classmethod
+    def name_start(cls) -> Mapped[str]:
+        """The beginning of the name, by which lists are put in order; the database works it out."""
+        start = Computed(f"substr(name, 1, {SORTED_CHARACTERS})", persisted=True)
+        return mapped_column(NAME, start, deferred=True)
+
+
 def list_indexes(table: str, *columns: str) -> list[Index]:
-    """The indexes that serve the filters and orders of a list: of what is not deleted, by organization.
+    """The indexes that serve a list: of what is not deleted, by organization, with the audience.
 
     Args:
         table: The table's name.
-        columns: One index for each, beside the one for the order of creation. A column ``name`` is indexed by its
-            first characters.
+        columns: The columns of its filters and orders: one index for each, beside the one for the order of creation.
     """
     there = text("deleted_at IS NULL")
-    found = [Index(f"ix_{table}_list", "organization_id", "id", sqlite_where=there, postgresql_where=there)]
+    where = {"sqlite_where": there, "postgresql_where": there}
+    found = [
+        Index(f"ix_{table}_list", "organization_id", "id", "audience_id", **where),
+        Index(f"ix_{table}_audience_id", "audience_id", "id"),
+    ]
     for column in columns:
-        key = text(f"substr(name, 1, {SORTED_CHARACTERS})") if column == "name" else column
-        found.append(
-            Index(f"ix_{table}_list_{column}", "organization_id", key, "id", sqlite_where=there, postgresql_where=there)
-        )
+        found.append(Index(f"ix_{table}_list_{column}", "organization_id", column, "id", "audience_id", **where))
     return found

@@ -9,12 +9,12 @@ from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, SmallIntege
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workload_api.clock import utc_now
-from workload_api.db.models.base import Base, Changed, list_indexes, one_of
+from workload_api.db.models.base import Base, Listed, list_indexes, one_of
 from workload_api.db.types import ID, NAME
 from workload_api.domain.words import ArtifactType, Importance, ProtonStatus
 
 
-class WorkloadRow(Changed, Base):
+class WorkloadRow(Listed, Base):
     """A workload. Everything that promote must decide on is in this row, so that one lock makes it certain."""
 
     __tablename__ = "workloads"
@@ -23,7 +23,9 @@ class WorkloadRow(Changed, Base):
         one_of("status", ProtonStatus),
         one_of("type", ArtifactType),
         CheckConstraint("(expires_at IS NULL) OR (draft_artifact_id IS NOT NULL)", name="only_drafts_expire"),
-        *list_indexes("workloads", "name", "updated_at", "status", "importance", "importance_rank", "creator_id"),
+        *list_indexes(
+            "workloads", "name_start", "updated_at", "status", "importance_rank", "artifact_state", "creator_id"
+        ),
         Index("ix_workloads_artifact_id", "artifact_id"),
         Index(
             "ix_workloads_expires_at",
@@ -74,6 +76,17 @@ class WorkloadRow(Changed, Base):
     """When the draft TTL runs out; ``None`` for a locked artifact."""
     expired_at: Mapped[datetime | None]
     """When the reaper ended this workload; it cannot be started again."""
+    artifact_state: Mapped[str] = mapped_column(
+        String(16),
+        Computed(
+            "CASE WHEN draft_artifact_id IS NOT NULL THEN 'draft' WHEN expired_at IS NULL THEN 'locked' "
+            "ELSE 'expired' END",
+            persisted=True,
+        ),
+        deferred=True,
+    )
+    """The status of its artifact, by which lists are narrowed; of one that expired, the artifact alone tells. The
+    database works it out."""
     statistics_epoch: Mapped[int] = mapped_column(default=0)
     """Grows with each reset; rows of statistics bear it, so a reset takes the same time however many there are."""
     statistics_since: Mapped[datetime] = mapped_column(default=utc_now)
