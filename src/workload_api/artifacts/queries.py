@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.artifacts.service import artifact_counts
 from workload_api.db.models import ArtifactRepositoryRow, ArtifactRow, UserRow
 from workload_api.db.models.search import holds
 from workload_api.domain.words import ResourceType
-from workload_api.http.ordering import by_name, page_of
+from workload_api.http.listing import Keys, find_page
 from workload_api.http.paging import Paging
-from workload_api.identity.rights import Caller, missing, require, roles_column, visible
+from workload_api.identity.rights import Caller, missing, require, roles_column
 from workload_api.identity.schemas import TagInfo
+from workload_api.identity.sight import sight_of
 from workload_api.tags.queries import tagged, tags_of
 
 
@@ -53,12 +54,19 @@ class ArtifactFilter:
     tag_names: Sequence[str] | None = field(default=None, kw_only=True)
     tag_values: Sequence[str] | None = field(default=None, kw_only=True)
 
-    def conditions(self, table: type[ArtifactRow] | type[ArtifactRepositoryRow]) -> list[ColumnElement[bool]]:
-        """The SQL conditions that rows must meet."""
+    def conditions(
+        self, table: type[ArtifactRow] | type[ArtifactRepositoryRow], *, few: bool = False
+    ) -> list[ColumnElement[bool]]:
+        """The SQL conditions that rows must meet besides being seen.
+
+        Args:
+            table: Which rows.
+            few: Those that are seen are few.
+        """
         kind: ResourceType = "artifact" if table is ArtifactRow else "artifact_repository"
         found = tagged(kind, table.id, self.tag_names, self.tag_values)
         if self.search:
-            found.append(holds(self.search, kind, table.id))
+            found.append(holds(self.search, kind, table.id, one_by_one=few))
         if self.ids:
             found.append(table.id.in_(self.ids))
         for column, value in (
@@ -72,12 +80,12 @@ class ArtifactFilter:
         return found
 
 
-_ARTIFACT_KEYS = {
-    "name": by_name(ArtifactRow.name),
-    "updatedAt": (ArtifactRow.updated_at,),
-    "status": (ArtifactRow.status,),
+_ARTIFACT_KEYS: Keys = {
+    "name": ArtifactRow.name_start,
+    "updatedAt": ArtifactRow.updated_at,
+    "status": ArtifactRow.status,
 }
-_REPOSITORY_KEYS = {"name": by_name(ArtifactRepositoryRow.name), "updatedAt": (ArtifactRepositoryRow.updated_at,)}
+_REPOSITORY_KEYS: Keys = {"name": ArtifactRepositoryRow.name_start, "updatedAt": ArtifactRepositoryRow.updated_at}
 
 
 def _artifacts(caller: Caller) -> Select[ArtifactRow, UserRow, str | None]:
@@ -117,16 +125,14 @@ async def list_artifacts(
     session: AsyncSession, caller: Caller, wanted: ArtifactFilter, order_by: str | None, paging: Paging
 ) -> tuple[list[ArtifactView], int]:
     """A page of the artifacts that the caller may see, and how many there are in all; the newest first by default."""
-    conditions = [
-        visible(caller, "artifact", ArtifactRow.id),
-        ArtifactRow.deleted_at.is_(None),
-        *wanted.conditions(ArtifactRow),
-    ]
-    total = await session.scalar(select(func.count()).select_from(ArtifactRow).where(*conditions))
-    statement = page_of(_artifacts(caller).where(*conditions), _ARTIFACT_KEYS, ArtifactRow.id, order_by, paging)
-    rows = (await session.execute(statement)).all()
-    tags = await tags_of(session, [row[0].id for row in rows])
-    return [ArtifactView(*row, tags=tags.get(row[0].id, ())) for row in rows], total or 0
+    sight = await sight_of(session, caller, ArtifactRow)
+    filters = wanted.conditions(ArtifactRow, few=sight.few)
+    ids, total = await find_page(session, sight, filters, _ARTIFACT_KEYS, order_by, paging)
+    if not ids:
+        return [], total
+    found = (await session.execute(_artifacts(caller).where(ArtifactRow.id.in_(ids)))).all()
+    rows, tags = {row[0].id: row for row in found}, await tags_of(session, ids)
+    return [ArtifactView(*rows[each], tags=tags.get(each, ())) for each in ids if each in rows], total
 
 
 async def get_repository(session: AsyncSession, caller: Caller, repository_id: str) -> RepositoryView:
@@ -149,16 +155,12 @@ async def list_repositories(
     session: AsyncSession, caller: Caller, wanted: ArtifactFilter, order_by: str | None, paging: Paging
 ) -> tuple[list[RepositoryView], int]:
     """A page of the repositories that the caller may see, and how many there are in all; newest first by default."""
-    conditions = [
-        visible(caller, "artifact_repository", ArtifactRepositoryRow.id),
-        ArtifactRepositoryRow.deleted_at.is_(None),
-        *wanted.conditions(ArtifactRepositoryRow),
-    ]
-    total = await session.scalar(select(func.count()).select_from(ArtifactRepositoryRow).where(*conditions))
-    statement = page_of(
-        _repositories(caller).where(*conditions), _REPOSITORY_KEYS, ArtifactRepositoryRow.id, order_by, paging
-    )
-    rows = (await session.execute(statement)).all()
-    ids = [row[0].id for row in rows]
+    sight = await sight_of(session, caller, ArtifactRepositoryRow)
+    filters = wanted.conditions(ArtifactRepositoryRow, few=sight.few)
+    ids, total = await find_page(session, sight, filters, _REPOSITORY_KEYS, order_by, paging)
+    if not ids:
+        return [], total
+    found = (await session.execute(_repositories(caller).where(ArtifactRepositoryRow.id.in_(ids)))).all()
+    rows = {row[0].id: row for row in found}
     counts, tags = await artifact_counts(session, ids), await tags_of(session, ids)
-    return [RepositoryView(*row, counts.get(row[0].id, 0), tags.get(row[0].id, ())) for row in rows], total or 0
+    return [RepositoryView(*rows[each], counts.get(each, 0), tags.get(each, ())) for each in ids if each in rows], total

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from workload_api.db.audiences import add_up, forget_unused
 from workload_api.db.engine import Database
 from workload_api.db.locks import locked
 from workload_api.db.models import (
@@ -27,6 +28,8 @@ from workload_api.db.types import database_now
 from workload_api.settings import Settings
 
 BATCH = 500
+COUNTS = 10_000
+"""Rows of counts added up in one transaction."""
 
 
 async def retain(database: Database, settings: Settings) -> list[str]:
@@ -42,6 +45,7 @@ async def retain(database: Database, settings: Settings) -> list[str]:
         await _remove_artifacts(session)
     async with database.write() as session:
         await _remove_old_records(session, settings)
+    await _add_up_counts(database)
     return protons
 
 
@@ -103,6 +107,16 @@ async def _remove_artifacts(session: AsyncSession) -> None:
 async def _remove_what_is_kept_of(session: AsyncSession, resource_ids: Sequence[str]) -> None:
     for table in (SharedRoleRow, TagRow, SearchTextRow):
         await session.execute(delete(table).where(table.resource_id.in_(resource_ids)))
+
+
+async def _add_up_counts(database: Database) -> None:
+    """Keep what lists count at a handful of rows (``db/models/audiences.py``)."""
+    full = True
+    while full:
+        async with database.write() as session:
+            full = await add_up(session, COUNTS) == COUNTS
+    async with database.write() as session:
+        await forget_unused(session, BATCH)
 
 
 async def _remove_old_records(session: AsyncSession, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -21,10 +21,11 @@ from workload_api.db.models import (
 from workload_api.db.models.search import holds
 from workload_api.db.types import database_now
 from workload_api.domain.words import UNFINISHED_REPLACEMENT
-from workload_api.http.ordering import by_name, page_of
+from workload_api.http.listing import Keys, find_page
 from workload_api.http.paging import Paging
-from workload_api.identity.rights import Caller, Right, missing, require, roles_column, visible
+from workload_api.identity.rights import Caller, Right, missing, require, roles_column
 from workload_api.identity.schemas import TagInfo
+from workload_api.identity.sight import sight_of
 from workload_api.settings import Settings
 from workload_api.statistics.queries import RequestSummary, summaries
 from workload_api.tags.queries import tagged, tags_of
@@ -120,38 +121,49 @@ class WorkloadFilter:
     tag_names: Sequence[str] | None = None
     tag_values: Sequence[str] | None = None
 
-    def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
-        """The SQL conditions that rows must meet for this caller, on columns of workloads alone."""
-        found = [visible(caller, "workload", WorkloadRow.id), WorkloadRow.deleted_at.is_(None)]
-        found += tagged("workload", WorkloadRow.id, self.tag_names, self.tag_values)
+    def conditions(self, *, few: bool = False) -> list[ColumnElement[bool]]:
+        """The SQL conditions that rows must meet besides being seen, on columns of workloads alone.
+
+        Args:
+            few: The rows that are seen are few.
+        """
+        found = tagged("workload", WorkloadRow.id, self.tag_names, self.tag_values)
         if self.search:
-            found.append(holds(self.search, "workload", WorkloadRow.id))
-        for column, values in (
-            (WorkloadRow.id, self.ids),
-            (WorkloadRow.status, self.status),
-            (WorkloadRow.importance, self.importance),
-        ):
+            found.append(holds(self.search, "workload", WorkloadRow.id, one_by_one=few))
+        if self.importance:
+            found.append(WorkloadRow.importance_rank.in_([_RANKS[each] for each in self.importance]))
+        if self.artifact_status and len(set(self.artifact_status)) == 1:
+            found += _on(self.artifact_status[0])
+        for column, values in ((WorkloadRow.id, self.ids), (WorkloadRow.status, self.status)):
             if values:
                 found.append(column.in_(values))
         for column, value in ((WorkloadRow.creator_id, self.created_by), (WorkloadRow.artifact_id, self.artifact_id)):
             if value is not None:
                 found.append(column == value)
-        of_artifact: list[ColumnElement[bool]] = []
-        if self.artifact_status:
-            of_artifact.append(ArtifactRow.status.in_(self.artifact_status))
         if self.repository_id is not None:
-            of_artifact.append(ArtifactRow.repository_id == self.repository_id)
-        if of_artifact:
-            mine = ArtifactRow.organization_id == caller.organization_id
-            found.append(WorkloadRow.artifact_id.in_(select(ArtifactRow.id).where(mine, *of_artifact)))
+            line = select(ArtifactRow.id).where(ArtifactRow.repository_id == self.repository_id)
+            found.append(WorkloadRow.artifact_id.in_(line))
         return found
 
 
-_SORT_KEYS = {
-    "name": by_name(WorkloadRow.name),
-    "updatedAt": (WorkloadRow.updated_at,),
-    "status": (WorkloadRow.status,),
-    "importance": (WorkloadRow.importance_rank,),
+_RANKS = {"low": 0, "moderate": 1, "high": 2, "critical": 3}
+"""What the database makes of each importance: one index serves the filter and the order."""
+
+
+def _on(artifact_status: str) -> list[ColumnElement[bool]]:
+    """The conditions that a workload's artifact has a status; only of an expired one must the artifact be asked."""
+    artifact = exists().where(ArtifactRow.id == WorkloadRow.artifact_id, ArtifactRow.status == artifact_status)
+    return [
+        WorkloadRow.artifact_state.in_((artifact_status, "expired")),
+        or_(WorkloadRow.artifact_state != "expired", artifact),
+    ]
+
+
+_SORT_KEYS: Keys = {
+    "name": WorkloadRow.name_start,
+    "updatedAt": WorkloadRow.updated_at,
+    "status": WorkloadRow.status,
+    "importance": WorkloadRow.importance_rank,
 }
 
 
@@ -166,16 +178,13 @@ async def list_workloads(
     with_requests: bool = True,
 ) -> tuple[list[WorkloadView], int]:
     """A page of the workloads that the caller may see, and how many there are in all; the newest first by default."""
-    conditions = wanted.conditions(caller)
-    total = await session.scalar(select(func.count()).select_from(WorkloadRow).where(*conditions))
-    # First the page's ids alone, by an index, then what is shown of them: passing over rows costs nothing but that.
-    page = page_of(select(WorkloadRow.id).where(*conditions), _SORT_KEYS, WorkloadRow.id, order_by, paging)
-    ids = list((await session.scalars(page)).all())
+    sight = await sight_of(session, caller, WorkloadRow)
+    ids, total = await find_page(session, sight, wanted.conditions(few=sight.few), _SORT_KEYS, order_by, paging)
     if not ids:
-        return [], total or 0
+        return [], total
     rows = {row[0].id: row for row in await session.execute(_views(caller, settings).where(WorkloadRow.id.in_(ids)))}
     found = [rows[each] for each in ids if each in rows]
-    return await _completed(session, found, with_requests=with_requests), total or 0
+    return await _completed(session, found, with_requests=with_requests), total
 
 
 async def _completed(

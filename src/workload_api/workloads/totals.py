@@ -13,6 +13,7 @@ from workload_api.clock import utc_now
 from workload_api.db.models import RequestCountRow, ResponseTimeRow, WorkloadRow
 from workload_api.domain.transitions import NOT_ACTIVE
 from workload_api.identity.rights import Caller
+from workload_api.identity.sight import sight_of
 from workload_api.settings import Settings
 from workload_api.statistics.histogram import quantile
 from workload_api.statistics.queries import within
@@ -75,7 +76,8 @@ async def totals(
         settings: Bounds how far back statistics go.
         in_flight: Requests under way, by proton.
     """
-    conditions = wanted.conditions(caller)
+    sight = await sight_of(session, caller, WorkloadRow)
+    conditions = [sight.condition(), *wanted.conditions(few=sight.few)]
     grouped = (
         select(WorkloadRow.status, WorkloadRow.importance, func.count())
         .where(*conditions)

@@ -79,11 +79,16 @@ def list_indexes(table: str, *columns: str) -> list[Index]:
         columns: The columns of its filters and orders: one index for each, beside the one for the order of creation.
     """
     there = text("deleted_at IS NULL")
-    where = {"sqlite_where": there, "postgresql_where": there}
-    found = [
-        Index(f"ix_{table}_list", "organization_id", "id", "audience_id", **where),
+    keys = {f"_list_{column}": (column,) for column in columns}
+    return [
         Index(f"ix_{table}_audience_id", "audience_id", "id"),
+        *(
+            Index(
+                f"ix_{table}{name}",
+                *("organization_id", *key, "id", "audience_id"),
+                sqlite_where=there,
+                postgresql_where=there,
+            )
+            for name, key in {"_list": (), **keys}.items()
+        ),
     ]
-    for column in columns:
-        found.append(Index(f"ix_{table}_list_{column}", "organization_id", column, "id", "audience_id", **where))
-    return found

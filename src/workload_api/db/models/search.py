@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, String, Text, event, insert, inspect, update
+from sqlalchemy import Connection, String, Text, event, exists, insert, inspect, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Mapper, mapped_column
 from sqlalchemy.sql import ColumnElement, select
@@ -89,20 +89,24 @@ def _sqlite_holds(element: _Holds, compiler: SQLCompiler, **kw: Any) -> str:
     return f"({number} IN (SELECT rowid FROM search_index WHERE search_index MATCH {phrase}))"
 
 
-def holds(term: str, resource_type: ResourceType, resource_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+def holds(
+    term: str, resource_type: ResourceType, resource_id: InstrumentedAttribute[str], *, one_by_one: bool = False
+) -> ColumnElement[bool]:
     """The condition that a resource's name, description or id holds a term, in any letter case.
 
     Args:
         term: What is looked for; every character stands for itself.
         resource_type: Of which kind the rows are.
         resource_id: Their ids.
+        one_by_one: Look at the text of each row; right where they are few, however many texts hold the term.
     """
     folded = term.casefold()
     pattern = "%" + folded.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    found: ColumnElement[bool]
-    if len(folded) < SHORTEST_INDEXED:
-        found = SearchTextRow.text.like(pattern, escape="\\")
-    else:
+    like = SearchTextRow.text.like(pattern, escape="\\")
+    if one_by_one:
+        return exists().where(SearchTextRow.resource_id == resource_id, like)
+    found: ColumnElement[bool] = like
+    if len(folded) >= SHORTEST_INDEXED:
         phrase = '"' + folded.replace('"', '""') + '"'
         found = _Holds(SearchTextRow.id, SearchTextRow.text, literal(pattern), literal(phrase))
     return resource_id.in_(select(SearchTextRow.resource_id).where(SearchTextRow.resource_type == resource_type, found))
