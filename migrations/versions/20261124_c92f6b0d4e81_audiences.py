@@ -67,7 +67,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_audience_members_audience_id"), "audience_members", ["audience_id"])
     op.create_table(
         "audience_counts",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("audience_id", sa.Integer(), nullable=False),
         sa.Column("amount", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -152,24 +152,36 @@ def _postgresql() -> Iterator[str]:
                     SELECT DISTINCT organization_id, subjects, {signature} AS signature FROM ({subjects}) AS found
                 ), made AS (
                     INSERT INTO audiences (organization_id, resource_type, signature)
-                    SELECT organization_id, '{kind}', signature FROM wanted ORDER BY signature
+                    SELECT organization_id, '{kind}', signature FROM wanted
+                    WHERE NOT EXISTS (SELECT FROM audiences WHERE audiences.signature = wanted.signature)
+                    ORDER BY signature
                     ON CONFLICT DO NOTHING RETURNING id, signature
                 )
                 INSERT INTO audience_members (audience_id, subject_id)
                 SELECT made.id, unnest(string_to_array(wanted.subjects, ',')) FROM made JOIN wanted USING (signature);
-                UPDATE {table} AS changed SET audience_id = audience.id
-                FROM {table} AS resource
-                LEFT JOIN (SELECT id, {signature} AS signature FROM ({subjects}) AS found) AS wanted USING (id)
-                LEFT JOIN audiences AS audience USING (signature)
-                WHERE resource.id = ANY (ids) AND changed.id = resource.id
-                    AND changed.audience_id IS DISTINCT FROM audience.id;
+                WITH changed AS (
+                    UPDATE {table} AS changed SET audience_id = audience.id
+                    FROM {table} AS resource
+                    LEFT JOIN (SELECT id, {signature} AS signature FROM ({subjects}) AS found) AS wanted USING (id)
+                    LEFT JOIN audiences AS audience USING (signature)
+                    WHERE resource.id = ANY (ids) AND changed.id = resource.id
+                        AND changed.audience_id IS DISTINCT FROM audience.id
+                    RETURNING resource.audience_id AS before, changed.audience_id AS after
+                )
+                INSERT INTO audience_counts (audience_id, amount)
+                SELECT audience_id, sum(amount) FROM (
+                    SELECT before AS audience_id, -1 AS amount FROM changed UNION ALL SELECT after, 1 FROM changed
+                ) AS step WHERE audience_id IS NOT NULL GROUP BY audience_id HAVING sum(amount) <> 0;
             END $$"""
         yield f"""
             CREATE FUNCTION {table}_added() RETURNS trigger LANGUAGE plpgsql AS $$
             DECLARE ids varchar[] := (
-                SELECT array_agg(id) FROM added WHERE EXISTS (SELECT FROM shared_roles WHERE resource_id = added.id)
+                SELECT array_agg(id) FROM added
+                WHERE audience_id IS NULL AND EXISTS (SELECT FROM shared_roles WHERE resource_id = added.id)
             );
             BEGIN
+                INSERT INTO audience_counts (audience_id, amount)
+                SELECT audience_id, count(*) FROM added WHERE audience_id IS NOT NULL GROUP BY audience_id;
                 IF ids IS NOT NULL THEN PERFORM find_audiences_of_{table}(ids); END IF;
                 RETURN NULL;
             END $$"""
@@ -197,34 +209,20 @@ def _postgresql() -> Iterator[str]:
     yield """
         CREATE FUNCTION leave_audience() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
+            INSERT INTO audience_counts (audience_id, amount) VALUES (OLD.audience_id, -1);
+            IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
             NEW.audience_id := NULL;
             RETURN NEW;
-        END $$"""
-    yield """
-        CREATE FUNCTION count_audience() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF TG_OP <> 'INSERT' AND OLD.audience_id IS NOT NULL THEN
-                INSERT INTO audience_counts (audience_id, amount) VALUES (OLD.audience_id, -1);
-            END IF;
-            IF TG_OP <> 'DELETE' AND NEW.audience_id IS NOT NULL THEN
-                INSERT INTO audience_counts (audience_id, amount) VALUES (NEW.audience_id, 1);
-            END IF;
-            RETURN NULL;
         END $$"""
     for table in KINDS:
         yield (
             f"CREATE TRIGGER {table}_deleted BEFORE UPDATE OF deleted_at ON {table} FOR EACH ROW "
-            "WHEN (NEW.deleted_at IS NOT NULL) EXECUTE FUNCTION leave_audience()"
+            "WHEN (NEW.deleted_at IS NOT NULL AND OLD.audience_id IS NOT NULL) EXECUTE FUNCTION leave_audience()"
         )
-        for event, when in (
-            ("INSERT", "NEW.audience_id IS NOT NULL"),
-            ("UPDATE OF audience_id, deleted_at", "OLD.audience_id IS DISTINCT FROM NEW.audience_id"),
-            ("DELETE", "OLD.audience_id IS NOT NULL"),
-        ):
-            yield (
-                f"CREATE TRIGGER {table}_counted_{event.split()[0].lower()} AFTER {event} ON {table} FOR EACH ROW "
-                f"WHEN ({when}) EXECUTE FUNCTION count_audience()"
-            )
+        yield (
+            f"CREATE TRIGGER {table}_removed BEFORE DELETE ON {table} FOR EACH ROW "
+            "WHEN (OLD.audience_id IS NOT NULL) EXECUTE FUNCTION leave_audience()"
+        )
 
 
 def _postgresql_gone() -> Iterator[str]:
@@ -232,38 +230,39 @@ def _postgresql_gone() -> Iterator[str]:
         yield f"DROP TRIGGER shared_roles_{event} ON shared_roles"
     yield "DROP FUNCTION shared_roles_changed"
     for table in KINDS:
-        for name in ("added", "deleted", "counted_insert", "counted_update", "counted_delete"):
+        for name in ("added", "deleted", "removed"):
             yield f"DROP TRIGGER {table}_{name} ON {table}"
         yield f"DROP FUNCTION {table}_added"
         yield f"DROP FUNCTION find_audiences_of_{table}"
     yield "DROP FUNCTION leave_audience"
-    yield "DROP FUNCTION count_audience"
 
 
 def _sqlite() -> Iterator[str]:
     for table, kind in KINDS.items():
+        has_roles = "NEW.audience_id IS NULL AND EXISTS (SELECT 1 FROM shared_roles WHERE resource_id = NEW.id)"
         for name, event, moment, when, resource_id in (
-            ("added", f"INSERT ON {table}", "NEW", "", "id"),
-            ("shared", "INSERT ON shared_roles", "NEW", f"WHEN NEW.resource_type = '{kind}'", "resource_id"),
-            ("reshared", "UPDATE OF role, subject_id ON shared_roles", "NEW", f"WHEN NEW.resource_type = '{kind}'", "resource_id"),
-            ("unshared", "DELETE ON shared_roles", "OLD", f"WHEN OLD.resource_type = '{kind}'", "resource_id"),
+            ("added", f"INSERT ON {table}", "NEW", has_roles, "id"),
+            ("shared", "INSERT ON shared_roles", "NEW", f"NEW.resource_type = '{kind}'", "resource_id"),
+            ("reshared", "UPDATE OF role, subject_id ON shared_roles", "NEW", f"NEW.resource_type = '{kind}'", "resource_id"),
+            ("unshared", "DELETE ON shared_roles", "OLD", f"OLD.resource_type = '{kind}'", "resource_id"),
         ):
             resource = f"{moment}.{resource_id}"
             members = f"SELECT subject_id FROM shared_roles WHERE resource_id = {resource} AND role IN {VIEWING}"
             signature = (
-                f"(SELECT organization_id FROM {table} WHERE id = {resource} AND deleted_at IS NULL) || '/{kind}/' || "
+                f"(SELECT organization_id FROM {table} WHERE id = {resource}) || '/{kind}/' || "
                 f"(SELECT group_concat(subject_id, ',') FROM ({members} ORDER BY subject_id))"
             )
             audience = f"(SELECT id FROM audiences WHERE signature = {signature})"
+            homeless = f"FROM {table} WHERE id = {resource} AND deleted_at IS NULL AND audience_id IS NULL"
+            # As a rule the audience is there already, and the first statement is all that does anything.
             yield f"""
-                CREATE TRIGGER {table}_{name} AFTER {event} {when} BEGIN
+                CREATE TRIGGER {table}_{name} AFTER {event} WHEN {when} BEGIN
+                UPDATE {table} SET audience_id = {audience} WHERE id = {resource} AND deleted_at IS NULL;
                 INSERT INTO audiences (organization_id, resource_type, signature)
-                SELECT organization_id, '{kind}', {signature} FROM {table}
-                WHERE id = {resource} AND {signature} IS NOT NULL AND {audience} IS NULL;
-                INSERT OR IGNORE INTO audience_members (subject_id, audience_id)
-                SELECT subject_id, {audience} FROM ({members}) WHERE {audience} IS NOT NULL;
-                UPDATE {table} SET audience_id = {audience}
-                WHERE id = {resource} AND audience_id IS NOT {audience};
+                SELECT organization_id, '{kind}', {signature} {homeless} AND EXISTS ({members});
+                INSERT INTO audience_members (subject_id, audience_id)
+                SELECT subject_id, {audience} FROM ({members}) WHERE EXISTS (SELECT 1 {homeless});
+                UPDATE {table} SET audience_id = {audience} WHERE id IN (SELECT id {homeless}) AND EXISTS ({members});
                 END"""
         yield f"""
             CREATE TRIGGER {table}_deleted AFTER UPDATE OF deleted_at ON {table}

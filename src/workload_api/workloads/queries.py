@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Row, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Row, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -152,10 +152,11 @@ _RANKS = {"low": 0, "moderate": 1, "high": 2, "critical": 3}
 
 def _on(artifact_status: str) -> list[ColumnElement[bool]]:
     """The conditions that a workload's artifact has a status; only of an expired one must the artifact be asked."""
-    artifact = exists().where(ArtifactRow.id == WorkloadRow.artifact_id, ArtifactRow.status == artifact_status)
+    # A subquery of one value, not EXISTS: PostgreSQL would look up all artifacts of the status at once.
+    status = select(ArtifactRow.status).where(ArtifactRow.id == WorkloadRow.artifact_id).scalar_subquery()
     return [
         WorkloadRow.artifact_state.in_((artifact_status, "expired")),
-        or_(WorkloadRow.artifact_state != "expired", artifact),
+        or_(WorkloadRow.artifact_state != "expired", status == artifact_status),
     ]
 
 

@@ -20,7 +20,7 @@ it. A count is never updated, which would make all who create something wait for
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workload_api.db.models.base import Base, one_of
@@ -58,6 +58,6 @@ class AudienceCountRow(Base):
     __tablename__ = "audience_counts"
     __table_args__ = (Index("ix_audience_counts_audience_id_amount", "audience_id", "amount"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     audience_id: Mapped[int] = mapped_column(ForeignKey("audiences.id"))
     amount: Mapped[int]

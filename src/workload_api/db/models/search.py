@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, String, Text, event, exists, insert, inspect, update
+from sqlalchemy import Connection, Integer, String, Text, event, exists, insert, inspect, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Mapper, mapped_column
 from sqlalchemy.sql import ColumnElement, select
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import literal
 from sqlalchemy.sql.functions import GenericFunction
-from sqlalchemy.types import Boolean
 
 from workload_api.db.models.artifacts import ArtifactRepositoryRow, ArtifactRow
 from workload_api.db.models.base import Base
@@ -67,10 +66,11 @@ for _row_class in _TYPES:
     event.listen(_row_class, "after_update", _updated)
 
 
-class _Holds(GenericFunction[bool]):
+class _Holds(GenericFunction[Any]):
     """The search text with this number holds a term: arguments number, text, LIKE pattern, FTS5 phrase."""
 
-    type = Boolean()
+    # Not a Boolean: of one, SQLAlchemy would write "… = 1" for SQLite, which then uses no index.
+    type = Integer()
     inherit_cache = True
     name = "search_text_holds"
 
@@ -105,7 +105,7 @@ def holds(
     like = SearchTextRow.text.like(pattern, escape="\\")
     if one_by_one:
         return exists().where(SearchTextRow.resource_id == resource_id, like)
-    found: ColumnElement[bool] = like
+    found: ColumnElement[Any] = like
     if len(folded) >= SHORTEST_INDEXED:
         phrase = '"' + folded.replace('"', '""') + '"'
         found = _Holds(SearchTextRow.id, SearchTextRow.text, literal(pattern), literal(phrase))
