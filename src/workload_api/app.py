@@ -21,9 +21,11 @@ from workload_api.controller.scheduler import Scheduler
 from workload_api.credentials.router import router as credentials
 from workload_api.credentials.sealing import KeyRing
 from workload_api.db.engine import Database
+from workload_api.domain.replacement import UNDER_WAY_INTERVAL
 from workload_api.events.router import router as events
 from workload_api.gateway.app import Gateway
 from workload_api.gateway.routes import RouteTable
+from workload_api.gateway.under_way import UnderWay
 from workload_api.http.context import ServerContext
 from workload_api.http.docs_pages import add_docs, add_openapi_yaml
 from workload_api.http.errors import AnsweredFaults, add_error_handlers
@@ -140,6 +142,8 @@ class Server:
         self._scheduler = Scheduler()
         self._scheduler.every(settings.statistics_flush_interval, "flush statistics", recorder.flush)
         self._scheduler.every(_TOKEN_USE_INTERVAL, "flush token use", authenticator.flush_last_use)
+        self._under_way = UnderWay(self.database, self._gateway.in_flight)
+        self._scheduler.every(UNDER_WAY_INTERVAL, "tell what is under way", self._under_way.tell)
         self._controller: Controller | None = None
         if settings.controller:
             runtime = runtime or make_runtime(settings)
@@ -176,6 +180,7 @@ class Server:
             if self._controller is not None:
                 await self._controller.close()
             await self._gateway.close()
+            await self._under_way.close()
             await self._recorder.flush()
             await self._authenticator.flush_last_use()
             await self.database.close()

@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     replacement_settling: Duration = Field(
         timedelta(seconds=30), description="How long a completed replacement is still shown as the current one."
     )
+    replacement_deadline: Duration = Field(
+        timedelta(minutes=10), description="How long a replacement's candidate may take until it is ready."
+    )
     drain_limit: Duration = Field(timedelta(seconds=30), description="How long requests under way may end.")
     gateway_connect_timeout: Duration = Field(timedelta(seconds=5), description="Connecting to a replica.")
     gateway_response_timeout: Duration = Field(timedelta(seconds=60), description="Until a replica begins to answer.")

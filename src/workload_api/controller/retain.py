@@ -17,6 +17,7 @@ from workload_api.db.models import (
     ProtonRow,
     ReplacementRow,
     RequestCountRow,
+    RequestsUnderWayRow,
     ResponseTimeRow,
     SearchTextRow,
     SharedRoleRow,
@@ -109,6 +110,7 @@ async def _remove_old_records(session: AsyncSession, settings: Settings) -> None
     await session.execute(
         delete(IdempotencyKeyRow).where(IdempotencyKeyRow.created_at < database_now(-settings.idempotency_retention))
     )
+    await session.execute(delete(RequestsUnderWayRow).where(RequestsUnderWayRow.good_until < database_now()))
     longest: timedelta = max(settings.locked_statistics_retention, settings.draft_statistics_retention)
     for table in (RequestCountRow, ResponseTimeRow):
         await session.execute(delete(table).where(table.minute < database_now(-longest)))

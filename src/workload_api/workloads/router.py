@@ -300,10 +300,13 @@ def _operation(request: Request, workload_id: str, status: str) -> WorkloadOpera
 
 
 @router.get("/{workload_id}/settings", summary="Read a workload's runtime settings", responses=refusals(400, 404))
-async def read_settings(context: Context, caller: Authenticated, workload_id: WorkloadId) -> WorkloadSettingsResponse:
+async def read_settings(
+    response: Response, context: Context, caller: Authenticated, workload_id: WorkloadId
+) -> WorkloadSettingsResponse:
     """The runtime: replicas, autoscaling and resources by container group."""
     async with context.database.read() as session:
         workload = await require_workload(session, caller, workload_id)
+    tag(response, workload)
     return WorkloadSettingsResponse(runtime=runtime_as_answered(workload.runtime))
 
 

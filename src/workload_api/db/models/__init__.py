@@ -5,6 +5,7 @@ from workload_api.db.models.base import Base
 from workload_api.db.models.controllers import ControllerRow
 from workload_api.db.models.credentials import CredentialRow
 from workload_api.db.models.events import EventRow
+from workload_api.db.models.gateways import RequestsUnderWayRow
 from workload_api.db.models.idempotency import IdempotencyKeyRow
 from workload_api.db.models.identity import (
     GroupMemberRow,
@@ -35,6 +36,7 @@ __all__ = [
     "ProtonRow",
     "ReplacementRow",
     "RequestCountRow",
+    "RequestsUnderWayRow",
     "ResponseTimeRow",
     "SearchTextRow",
     "SharedRoleRow",

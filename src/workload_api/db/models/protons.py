@@ -13,6 +13,9 @@ from workload_api.domain.words import DesiredState, ProtonRole, ProtonStatus
 
 _AT_WORK = text("NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))")
 
+_LEAVING = text("role IS NULL AND desired_state = 'running'")
+"""What was replaced, or goes with a cancelled replacement, and may still have requests under way."""
+
 
 class ProtonRow(Changed, Base):
     """A proton: what should run (``spec``, ``runtime``, ``desired_state``) and what was last seen (``status`` …)."""
@@ -38,6 +41,7 @@ class ProtonRow(Changed, Base):
             sqlite_where=_AT_WORK,
             postgresql_where=_AT_WORK,
         ),
+        Index("ix_protons_leaving", "id", sqlite_where=_LEAVING, postgresql_where=_LEAVING),
     )
 
     workload_id: Mapped[str] = mapped_column(ForeignKey("workloads.id", ondelete="CASCADE"))
