@@ -20,15 +20,17 @@ depends_on: str | Sequence[str] | None = None
 _LEAVING = sa.text("role IS NULL AND desired_state = 'running'")
 _MOMENT = workload_api.db.types.UtcDateTime(timezone=True)
 
+_LONG_AGO = "1970-01-01T00:00:00.000000Z"
+
 
 def upgrade() -> None:
     """Go to this revision."""
     op.add_column("replacements", sa.Column("deleted_at", _MOMENT, nullable=True))
-    op.add_column("replacements", sa.Column("status_since", _MOMENT, nullable=True))
+    # The default is for the rows that are there, for the moment until the next statement.
+    op.add_column("replacements", sa.Column("status_since", _MOMENT, nullable=False, server_default=_LONG_AGO))
     op.execute("UPDATE replacements SET status_since = updated_at")
-    # On SQLite this makes the table anew, which is safe: no other table points to it.
-    with op.batch_alter_table("replacements", schema=None) as batch_op:
-        batch_op.alter_column("status_since", existing_type=_MOMENT, nullable=False)
+    if op.get_context().dialect.name == "postgresql":
+        op.alter_column("replacements", "status_since", server_default=None)
     op.create_index("ix_protons_leaving", "protons", ["id"], sqlite_where=_LEAVING, postgresql_where=_LEAVING)
     op.create_table(
         "requests_under_way",
@@ -48,6 +50,5 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_requests_under_way_good_until"), table_name="requests_under_way")
     op.drop_table("requests_under_way")
     op.drop_index("ix_protons_leaving", table_name="protons")
-    with op.batch_alter_table("replacements", schema=None) as batch_op:
-        batch_op.drop_column("status_since")
-        batch_op.drop_column("deleted_at")
+    op.drop_column("replacements", "status_since")
+    op.drop_column("replacements", "deleted_at")

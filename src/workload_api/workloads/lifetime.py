@@ -80,6 +80,7 @@ async def end_protons(session: AsyncSession, workload_ids: list[str], *, but_act
         .values(
             desired_state="gone",
             generation=ProtonRow.generation + 1,
+            role=case((ProtonRow.role == "candidate", None), else_=ProtonRow.role),
             running_since=None,
             status=case((ProtonRow.status.in_(("stopped", "terminated")), "terminated"), else_="stopping"),
         )
