@@ -13,5 +13,5 @@ async def list_events(session: AsyncSession, workload_id: str, paging: Paging) -
     """A page of a workload's events, newest first, and how many there are."""
     mine = EventRow.workload_id == workload_id
     total = await session.scalar(select(func.count()).select_from(EventRow).where(mine))
-    statement = select(EventRow).where(mine).order_by(EventRow.id.desc()).offset(paging.offset).limit(paging.limit)
+    statement = select(EventRow).where(mine).order_by(EventRow.position.desc()).offset(paging.offset).limit(paging.limit)
     return list((await session.scalars(statement)).all()), total or 0
