@@ -41,7 +41,7 @@ def upgrade() -> None:
         "FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM events) AS numbered "
         "WHERE numbered.id = events.id"
     )
-    with op.batch_alter_table("events") as events:
+    with op.batch_alter_table("events", reflect_kwargs={"resolve_fks": False}) as events:
         events.alter_column("position", existing_type=sa.BigInteger(), nullable=False)
         events.drop_index("ix_events_workload_id_id")
         events.create_index("ix_events_workload_id_position", ["workload_id", "position"])
@@ -56,7 +56,7 @@ def downgrade() -> None:
     if op.get_context().dialect.name == "postgresql":
         op.execute("DROP TRIGGER place_event ON events")
         op.execute("DROP FUNCTION place_event()")
-    with op.batch_alter_table("events") as events:
+    with op.batch_alter_table("events", reflect_kwargs={"resolve_fks": False}) as events:
         events.drop_index("uq_events_position")
         events.drop_index("ix_events_workload_id_position")
         events.create_index("ix_events_workload_id_id", ["workload_id", "id"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Set
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -57,9 +57,15 @@ class Authenticator:
         self._used.add(caller.token_id)
         return caller
 
-    async def still_known(self, token_ids: Collection[str]) -> dict[str, Caller]:
+    async def still_known(self, token_ids: Set[str]) -> dict[str, Caller]:
         """The callers of those of these tokens that have not been revoked, by token id, as they are right now."""
-        return {caller.token_id: caller for caller in await self._read(TokenRow.id.in_(token_ids))}
+        found = {caller.token_id: caller for caller in await self._read(TokenRow.id.in_(token_ids))}
+        if len(found) < len(token_ids):
+            # What is known to be revoked is not taken as good any longer, not even for the rest of the second.
+            for key, (_, caller) in list(self._known.items()):
+                if caller.token_id in token_ids and caller.token_id not in found:
+                    del self._known[key]
+        return found
 
     async def _look_up(self, key: bytes) -> Caller:
         found = await self._read(TokenRow.digest == key)
