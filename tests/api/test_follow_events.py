@@ -93,6 +93,15 @@ async def test_what_happens_is_sent_as_it_happens(client: httpx.AsyncClient) -> 
         assert [each.event for each in await stream.take(1)] == ["workload.stopped"]
 
 
+async def test_the_document_declares_both_forms(client: httpx.AsyncClient) -> None:
+    document = await read(client, "/openapi.json")
+    operation = document["paths"]["/api/v2/workloads/{workload_id}/events"]["get"]
+    forms = operation["responses"]["200"]["content"]
+    assert set(forms) == {"application/json", "text/event-stream"}
+    assert forms["application/json"]["schema"] == {"$ref": "#/components/schemas/WorkloadEventsResponse"}
+    assert {"follow", "lastEventId", "Last-Event-ID"} <= {each["name"] for each in operation["parameters"]}
+
+
 async def test_either_slash_and_the_other_scheme(client: httpx.AsyncClient, quiet_server: ServerProcess) -> None:
     made = await create(client)
     headers = {"Authorization": f"Token {quiet_server.token}"}
