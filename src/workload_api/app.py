@@ -22,6 +22,7 @@ from workload_api.credentials.router import router as credentials
 from workload_api.credentials.sealing import KeyRing
 from workload_api.db.engine import Database
 from workload_api.domain.replacement import UNDER_WAY_INTERVAL
+from workload_api.events.followers import Followers
 from workload_api.events.router import router as events
 from workload_api.gateway.app import Gateway
 from workload_api.gateway.routes import RouteTable
@@ -159,6 +160,7 @@ class Server:
             sealer=KeyRing.of(settings),
         )
         app = api(context)
+        self._followers = app.state.followers = Followers(self.database, authenticator)
         app.router.lifespan_context = self._lifespan
         bounded = BodyBounds(AnsweredFaults(app), settings.body_limit, settings.body_timeout.total_seconds())
         self._app = RequestIds(_Dispatch(OneSlash(bounded), self._gateway))
@@ -167,15 +169,21 @@ class Server:
         """Answer one connection event."""
         await self._app(scope, receive, send)
 
+    def end_streams(self) -> None:
+        """End what would go on as long as its client likes: the process is about to stop."""
+        self._followers.stop()
+
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         await self._gateway.start()
         if self._controller is not None:
             await self._controller.start()
+        self._followers.start()
         self._scheduler.start()
         try:
             yield
         finally:
+            await self._followers.close()
             await self._scheduler.close()
             if self._controller is not None:
                 await self._controller.close()
