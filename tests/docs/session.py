@@ -20,7 +20,7 @@ _TIMEOUT: Final = 100
 
 _BEGIN: Final = r"""
 set -euo pipefail
-number=0
+begin() { number=$1; : >"$KEPT/$number.told"; }
 # As the program, but it notes what it asked and keeps what it was answered.
 curl() {
   command curl "$@" --write-out '%{stderr}\n%{method} %{http_code} %{url_effective}\n' \
@@ -70,7 +70,7 @@ def play(examples: Sequence[Example], server: ServerProcess, directory: Path) ->
     kept = directory / "kept"
     kept.mkdir()
     script = kept / "script"
-    script.write_text(_BEGIN + "".join(f"number={number}\n{each.commands}" for number, each in enumerate(examples)))
+    script.write_text(_BEGIN + "".join(f"begin {number}\n{each.commands}" for number, each in enumerate(examples)))
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(directory),

@@ -25,8 +25,10 @@ def operation_of(example: Example) -> str | None:
     return found[1] if found else None
 
 
-def is_call_of(operation: str, played: Played) -> bool:
-    """Whether the last request of an example, whose answer is shown, was one of this operation."""
+def is_example_of(operation: str, played: Played) -> bool:
+    """Whether an example stands under this operation, and its last request, whose answer is shown, was one of it."""
+    if operation_of(played.example) != operation:
+        return False
     method, _, template = operation.partition(" ")
     pattern = re.escape(API_PREFIX) + re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
     last = played.calls[-1]
@@ -43,8 +45,8 @@ def test_the_documented_examples_all_run(server: ServerProcess, tmp_path: Path) 
         assert each.example.answer is not None, f"{each.example.place} shows no answer"
         real = replace(each.answer, body=each.answer.body.replace(server.url, SHOWN_BASE))
         wrong += [f"{each.example.place}: {sentence}" for sentence in differences(each.example.answer, real)]
-    shown = {operation_of(each.example) for each in played} - {None}
-    called = {operation for each in played if (operation := operation_of(each.example)) and is_call_of(operation, each)}
+    shown = {operation for each in played if (operation := operation_of(each.example))}
+    called = {operation for operation in shown if any(is_example_of(operation, each) for each in played)}
     wrong += [f"{PAGE} shows an example under {operation} that is none of it" for operation in sorted(shown - called)]
     assert not wrong, "\n".join(wrong)
 
