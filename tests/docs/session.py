@@ -16,7 +16,8 @@ from tests.docs.notation import Answer, read_answer
 from tests.docs.pages import Example
 from tests.support.server import ServerProcess
 
-_TIMEOUT: Final = 100
+_TIMEOUT: Final = 240
+"""Seconds that a whole page may take: far more than it does, and for commands that wait for what never comes."""
 
 _BEGIN: Final = r"""
 set -euo pipefail

@@ -36,6 +36,7 @@ def is_example_of(operation: str, played: Played) -> bool:
 
 
 @pytest.mark.curl
+@pytest.mark.timeout(300)
 def test_the_documented_examples_all_run(server: ServerProcess, tmp_path: Path) -> None:
     directory = tmp_path / "reader"
     directory.mkdir()
