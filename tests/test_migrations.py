@@ -100,7 +100,7 @@ async def test_events_that_are_there_already_get_positions(database_url: str) ->
 
         for number in range(3):
             await happen(number)
-    alembic(database_url, "downgrade", "5b1c0e7a9d24")
+    alembic(database_url, "downgrade", "3a7d52c9e1f4")
     alembic(database_url, "upgrade", "head")
     async with opened(database_url) as database:
         await happen(3)

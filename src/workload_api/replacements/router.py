@@ -16,12 +16,8 @@ from workload_api.http.responses import refusals
 from workload_api.identity.targets import require_workload
 from workload_api.replacements import queries, service
 from workload_api.replacements.answers import replacement_answer
-from workload_api.replacements.schemas import (
-    Replacement,
-    ReplacementHistoryListResponse,
-    StartReplacementRequest,
-    UpdateSettingsRequest,
-)
+from workload_api.replacements.examples import NewReplacement, NewSettings
+from workload_api.replacements.schemas import Replacement, ReplacementHistoryListResponse
 from workload_api.replacements.service import ReplacementContent
 
 router = APIRouter(prefix="/workloads/{workload_id}", tags=["replacements"], route_class=JsonRoute)
@@ -43,7 +39,7 @@ async def start_replacement(
     context: Context,
     caller: Authenticated,
     workload_id: WorkloadId,
-    body: StartReplacementRequest,
+    body: NewReplacement,
 ) -> Response:
     """Move the workload onto another artifact while it serves: a draft onto a draft, a locked one onto a locked one.
 
@@ -99,7 +95,7 @@ async def change_settings(
     context: Context,
     caller: Authenticated,
     workload_id: WorkloadId,
-    body: UpdateSettingsRequest,
+    body: NewSettings,
     expected: IfMatch,
 ) -> Replacement:
     """Move the workload onto this runtime, with its own artifact as that is now, while it serves.
