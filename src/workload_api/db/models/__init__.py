@@ -14,7 +14,8 @@ from workload_api.db.models.identity import (
     TokenRow,
     UserRow,
 )
-from workload_api.db.models.protons import ProtonRow
+from workload_api.db.models.logs import LogLineRow, LogSourceRow, WorkloadLogRow
+from workload_api.db.models.protons import ProtonRow, ProtonUsageRow
 from workload_api.db.models.replacements import ReplacementRow
 from workload_api.db.models.search import SearchTextRow
 from workload_api.db.models.statistics import RequestCountRow, ResponseTimeRow
@@ -31,8 +32,11 @@ __all__ = [
     "GroupMemberRow",
     "GroupRow",
     "IdempotencyKeyRow",
+    "LogLineRow",
+    "LogSourceRow",
     "OrganizationRow",
     "ProtonRow",
+    "ProtonUsageRow",
     "ReplacementRow",
     "RequestCountRow",
     "ResponseTimeRow",
@@ -41,5 +45,6 @@ __all__ = [
     "TagRow",
     "TokenRow",
     "UserRow",
+    "WorkloadLogRow",
     "WorkloadRow",
 ]
