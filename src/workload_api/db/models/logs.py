@@ -22,7 +22,7 @@ class WorkloadLogRow(Base):
     workload_id: Mapped[str | None] = mapped_column(ForeignKey("workloads.id", ondelete="SET NULL"), unique=True)
     lines: Mapped[int] = mapped_column(BigInteger, default=0)
     size: Mapped[int] = mapped_column(BigInteger, default=0)
-    """How many bytes the texts of its lines have, about."""
+    """How many characters the texts of its lines have, about."""
 
 
 class LogSourceRow(Base):

@@ -56,6 +56,7 @@ class ProcessRuntime:
         backoff_initial: float = 1.0,
         backoff_max: float = 300.0,
         backoff_reset_after: float = 600.0,
+        usage_seconds: float = 10.0,
     ) -> None:
         """Set the runtime up; nothing is read or written yet.
 
@@ -65,6 +66,7 @@ class ProcessRuntime:
             backoff_initial: Seconds until a container that ended is started again; doubled with each further end.
             backoff_max: The longest wait, in seconds.
             backoff_reset_after: Seconds that a start must last for the wait to be the initial one again.
+            usage_seconds: Seconds between two measurements of what a proton uses.
         """
         self._state_dir = state_dir.absolute()
         launcher = Launcher(self._state_dir, log_limit_bytes)
@@ -77,7 +79,7 @@ class ProcessRuntime:
         self._probers: dict[Path, tuple[Target, asyncio.Task[None]]] = {}
         # Passes, stops and hand-overs of one proton exclude each other.
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
-        self._meter = Meter()
+        self._meter = Meter(usage_seconds)
         self._wake = asyncio.Event()
         self._closing = False
         self._driver: asyncio.Task[None] | None = None

@@ -13,8 +13,6 @@ from workload_api.runtimes.protocol import Usage
 
 from .supervisor import descendants
 
-SAMPLE_SECONDS = 5.0
-"""Between two looks at a proton: each reads a few small files of each process."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -31,8 +29,9 @@ class _Sample:
 class Meter:
     """Remembers the last sample of each proton: CPU use is the growth since then."""
 
-    def __init__(self) -> None:
-        """Begin with no samples."""
+    def __init__(self, seconds: float) -> None:
+        """Take the time between two looks at a proton: each reads a few small files of each process."""
+        self._seconds = seconds
         self._samples: dict[str, _Sample] = {}
         self._lock = threading.Lock()
 
@@ -51,7 +50,7 @@ class Meter:
                     self._samples.pop(proton_id, None)
                     continue
                 now = time.monotonic()
-                if before is None or before.pids != pids or now - before.at >= SAMPLE_SECONDS:
+                if before is None or before.pids != pids or now - before.at >= self._seconds:
                     self._samples[proton_id] = before = _sample(pids, before, now)
             found[proton_id] = before.usage
         return found
