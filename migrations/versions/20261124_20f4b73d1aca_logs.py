@@ -18,6 +18,7 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+NEWEST = ["log_id", "at", "id", "severity", "source_id"]
 AT_LEAST = {"warn": 13, "error": 17, "critical": 21}
 
 
@@ -77,13 +78,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["log_sources.id"], name=op.f("fk_log_lines_source_id_log_sources")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_log_lines")),
     )
-    op.create_index("ix_log_lines_newest", "log_lines", ["log_id", "at", "id", "severity", "source_id"])
+    op.create_index("ix_log_lines_newest", "log_lines", NEWEST)
     op.create_index("ix_log_lines_source", "log_lines", ["source_id", "at", "id", "severity"])
     for name, severity in AT_LEAST.items():
         those = sa.text(f"severity >= {severity}")
-        op.create_index(
-            f"ix_log_lines_{name}", "log_lines", ["log_id", "at", "id"], sqlite_where=those, postgresql_where=those
-        )
+        op.create_index(f"ix_log_lines_{name}", "log_lines", NEWEST, sqlite_where=those, postgresql_where=those)
 
 
 def downgrade() -> None:

@@ -26,6 +26,7 @@ _FAST = {
     "REAP_INTERVAL": "0.2",
     "STATISTICS_FLUSH_INTERVAL": "0.2",
     "LOG_COLLECT_INTERVAL": "0.2",
+    "USAGE_INTERVAL": "0.5",
     "STOP_GRACE": "3",
 }
 """What every server of the tests is told, so that nobody waits for its ticks; settings given by a test win."""

@@ -211,7 +211,7 @@ def _page(
 
 
 class _Contains(GenericFunction[bool]):
-    """An entry's text holds another, letters folded: arguments text, folded text."""
+    """An entry's text holds another, letters folded: arguments text, folded text, LIKE pattern."""
 
     type = Boolean()
     inherit_cache = True
@@ -220,16 +220,23 @@ class _Contains(GenericFunction[bool]):
 
 @compiles(_Contains, "postgresql")
 def _postgresql_contains(element: _Contains, compiler: SQLCompiler, **kw: Any) -> str:
-    text, part = (compiler.process(clause, **kw) for clause in element.clauses)
-    # Only letters of ASCII are left to be folded: by the collation "C" that costs least.
+    clauses = list(element.clauses)
+    text, part = compiler.process(clauses[0], **kw), compiler.process(clauses[1], **kw)
+    # Only letters of ASCII are left to be folded: by the collation "C" that costs least. No LIKE: by the look of its
+    # pattern the planner would take all for rare, and sort all that is found instead of stopping at a full page.
     return f'(strpos(lower({text} COLLATE "C"), {part}) > 0)'
 
 
 @compiles(_Contains, "sqlite")
 def _sqlite_contains(element: _Contains, compiler: SQLCompiler, **kw: Any) -> str:
-    text, part = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"(instr(lower({text}), {part}) > 0)"
+    clauses = list(element.clauses)
+    text, pattern = compiler.process(clauses[0], **kw), compiler.process(clauses[2], **kw)
+    # LIKE folds the letters of ASCII by itself.
+    return f"({text} LIKE {pattern} ESCAPE '\\')"
 
 
 def _contains(text: str) -> ColumnElement[bool]:
-    return _Contains(func.coalesce(LogLineRow.searched, LogLineRow.message), literal(text.casefold()))
+    folded = text.casefold()
+    pattern = "%" + folded.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    texts = func.coalesce(LogLineRow.searched, LogLineRow.message)
+    return _Contains(texts, literal(folded), literal(pattern))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from workload_api.domain.errors import FieldError, NotFound
 from workload_api.domain.severity import LEVELS, severity_of
@@ -26,8 +26,10 @@ router = APIRouter(prefix="/otel/workload/{workload_id}", tags=["telemetry"], ro
 
 MAX_LOG_LIMIT: Final = 1000
 _MAX_OFFSET: Final = 2**62
+_MOST_TEXTS: Final = 50
 _SEARCH_KEYS: Final = ("level", "proton_id", "replica", "container")
 
+_Text = Annotated[str, Field(max_length=1000)]
 WorkloadId = Annotated[str, Path(description="Id of the workload.")]
 
 
@@ -47,10 +49,12 @@ def _filter(
     start_time: Annotated[AwareDatetime | None, Query(alias="startTime", description="Not before this moment.")] = None,
     end_time: Annotated[AwareDatetime | None, Query(alias="endTime", description="Not after this moment.")] = None,
     includes: Annotated[
-        list[str] | None, Query(description="Texts that an entry holds, each of them; in any letter case.")
+        list[_Text] | None,
+        Query(max_length=_MOST_TEXTS, description="Texts that an entry holds, each of them; in any letter case."),
     ] = None,
     excludes: Annotated[
-        list[str] | None, Query(description="Texts of which an entry holds none; in any letter case.")
+        list[_Text] | None,
+        Query(max_length=_MOST_TEXTS, description="Texts of which an entry holds none; in any letter case."),
     ] = None,
     search_keys: Annotated[
         list[str] | None,

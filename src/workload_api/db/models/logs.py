@@ -46,10 +46,14 @@ class LogSourceRow(Base):
     """Where the runtime is to go on reading; written together with the lines that come before it."""
 
 
+_NEWEST = ("log_id", "at", "id", "severity", "source_id")
+"""All that filters look at but the texts, so that passing over entries does not touch the table."""
+
+
 def _at_least(name: str, severity: int) -> Index:
     """The entries of a severity or worse: few, so that the index costs next to nothing to write."""
     those = text(f"severity >= {severity}")
-    return Index(f"ix_log_lines_{name}", "log_id", "at", "id", sqlite_where=those, postgresql_where=those)
+    return Index(f"ix_log_lines_{name}", *_NEWEST, sqlite_where=those, postgresql_where=those)
 
 
 class LogLineRow(Base):
@@ -57,8 +61,7 @@ class LogLineRow(Base):
 
     __tablename__ = "log_lines"
     __table_args__ = (
-        # With all that filters look at but the texts, so that passing over entries does not touch the table.
-        Index("ix_log_lines_newest", "log_id", "at", "id", "severity", "source_id"),
+        Index("ix_log_lines_newest", *_NEWEST),
         Index("ix_log_lines_source", "source_id", "at", "id", "severity"),
         _at_least("warn", WARN),
         _at_least("error", ERROR),
