@@ -76,10 +76,12 @@ class LogFilter:
         found: list[ColumnElement[bool]] = []
         least = max(self.least_severity or 0, min(self.severities or (0,)))
         if least > min(LEVELS):
-            # Written out: by a parameter no database would see that a partial index holds all that is wanted.
-            found.append(LogLineRow.severity >= literal_column(str(int(least))))
+            found.append(LogLineRow.severity >= _written_out(least))
         if self.severities is not None:
-            found.append(LogLineRow.severity.in_(self.severities))
+            # A range where it is one level: both databases know better how many entries are in it.
+            found.append(LogLineRow.severity <= _written_out(max(self.severities)))
+            if len(set(self.severities)) > 1:
+                found.append(LogLineRow.severity.in_(self.severities))
         if self.start is not None:
             found.append(LogLineRow.at >= self.start)
         if self.end is not None:
@@ -97,6 +99,11 @@ class LogFilter:
     def is_of_few(self) -> bool:
         """Whether an index of worse entries serves it better than those of sources."""
         return max(self.least_severity or 0, min(self.severities or (0,))) >= WARN
+
+
+def _written_out(severity: int) -> ColumnElement[int]:
+    """A severity that is no parameter: of one, no database would see that a partial index holds all that is wanted."""
+    return literal_column(str(int(severity)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ async def add_sources(session: AsyncSession, named: Mapping[tuple[str, str], tup
         # Nobody removes them while this is under way.
         .with_for_update(read=True, key_share=True, of=WorkloadRow)
     )
-    workloads = dict((await session.execute(there)).tuples().all())
+    workloads: dict[str, str] = {proton_id: workload_id for proton_id, workload_id in await session.execute(there)}
     if not workloads:
         return
     logs = [{"workload_id": workload_id, "lines": 0, "size": 0} for workload_id in sorted(set(workloads.values()))]
@@ -98,7 +98,7 @@ async def add_sources(session: AsyncSession, named: Mapping[tuple[str, str], tup
     found = select(WorkloadLogRow.workload_id, WorkloadLogRow.id).where(
         WorkloadLogRow.workload_id.in_(workloads.values())
     )
-    log_ids = dict((await session.execute(found)).tuples().all())
+    log_ids = {workload_id: log_id for workload_id, log_id in await session.execute(found)}
     await _insert_missing(
         session,
         LogSourceRow,
