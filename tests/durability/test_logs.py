@@ -153,6 +153,6 @@ async def test_old_lines_are_cleared(database_url: str, tmp_path: Path) -> None:
             await until(gone)
 
             async def nothing() -> bool:
-                return (await client.get(path_of(workload))).json()["data"] == []
+                return bool((await client.get(path_of(workload))).json()["data"] == [])
 
             await until(nothing)
