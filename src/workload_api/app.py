@@ -34,6 +34,7 @@ from workload_api.http.health import router as health
 from workload_api.http.middleware import BodyBounds, OneSlash, RequestIds
 from workload_api.identity.authentication import Authenticator
 from workload_api.identity.operations import in_words
+from workload_api.otel.router import router as otel
 from workload_api.protons.router import router as protons
 from workload_api.replacements.router import router as replacements
 from workload_api.runtimes.process import ProcessRuntime
@@ -79,6 +80,7 @@ def api(context: ServerContext | None = None) -> FastAPI:
             {"name": "replacements", "description": "Moves onto another proton, and the history."},
             {"name": "statistics", "description": "Requests, errors and response times at the endpoint."},
             {"name": "events", "description": "What happened, who did it, why."},
+            {"name": "telemetry", "description": "Logs, resource use and traces of a workload."},
             {"name": "credentials", "description": "Secrets for the environment of workloads; encrypted, never shown."},
             {"name": "bundles", "description": "Named sizes of containers."},
             {"name": "account", "description": "The API's version and the caller."},
@@ -96,6 +98,7 @@ def api(context: ServerContext | None = None) -> FastAPI:
         protons,
         replacements,
         events,
+        otel,
         credentials,
         bundles,
         account,
@@ -196,7 +199,11 @@ class Server:
 
 def make_runtime(settings: Settings) -> Runtime:
     """The runtime that the settings name."""
-    return ProcessRuntime(settings.data_dir / "protons", log_limit_bytes=settings.log_limit)
+    return ProcessRuntime(
+        settings.data_dir / "protons",
+        log_limit_bytes=settings.log_limit,
+        usage_seconds=settings.usage_interval.total_seconds(),
+    )
 
 
 class _Dispatch:

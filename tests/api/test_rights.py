@@ -66,6 +66,10 @@ CASES: dict[str, Case] = {
     "GET /workloads/{workload_id}/sharedRoles": Case(200),
     "PATCH /workloads/{workload_id}/sharedRoles": Case(204, SHARE),
     "PUT /workloads/{workload_id}/tags": Case(200, {"tags": []}),
+    "GET /otel/workload/{workload_id}/logs": Case(200),
+    "GET /otel/workload/{workload_id}/metrics/autocollectedValues": Case(200),
+    "GET /otel/workload/{workload_id}/traces": Case(200),
+    "GET /otel/workload/{workload_id}/traces/{trace_id}": Case(404),
     "POST /artifacts": Case(201, idle_artifact(artifactRepositoryId="{artifact_repository_id}")),
     "GET /artifacts/{artifact_id}": Case(200),
     "PATCH /artifacts/{artifact_id}": Case(200, {"name": "renamed"}),
@@ -139,6 +143,7 @@ def filled(value: Any, ids: Ids, organization_id: str) -> Any:
         "proton_id": ids.proton_id,
         "metric_name": "totalRequests",
         "build_id": "0123456789abcdef01234567",
+        "trace_id": "0123456789abcdef0123456789abcdef",
     }.items():
         value = value.replace(f"{{{name}}}", found_id)
     return value

@@ -34,6 +34,7 @@ class Controller:
         self._reconciler = Reconciler(database, runtime, settings)
         scheduler.every(settings.reconcile_interval, "reconcile", self._reconciler.tick)
         scheduler.every(settings.reconcile_interval, "replace", self._replace)
+        scheduler.every(settings.log_collect_interval, "collect", self._reconciler.collector.tick)
         scheduler.every(settings.reap_interval, "reap", self._reap)
         scheduler.every(settings.retain_interval, "retain", self._retain)
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from workload_api.clock import utc_now
 from workload_api.db.engine import Database
 from workload_api.db.locks import locked
 from workload_api.db.models import (
@@ -25,9 +26,11 @@ from workload_api.db.models import (
     WorkloadRow,
 )
 from workload_api.db.types import database_now
+from workload_api.otel.service import Extent, clear
 from workload_api.settings import Settings
 
 BATCH = 500
+LOG_BATCHES = 500
 
 
 async def retain(database: Database, settings: Settings) -> list[str]:
@@ -43,7 +46,18 @@ async def retain(database: Database, settings: Settings) -> list[str]:
         await _remove_artifacts(session)
     async with database.write() as session:
         await _remove_old_records(session, settings)
+    await _clear_logs(database, settings)
     return protons
+
+
+async def _clear_logs(database: Database, settings: Settings) -> None:
+    """Clear logs, batch by batch: others write in between. What one call leaves, the next goes on with."""
+    limit = Extent(settings.log_lines, settings.log_characters)
+    for _ in range(LOG_BATCHES):
+        async with database.write() as session:
+            # Lines bear the time of their capture, which no database's clock has given.
+            if not await clear(session, utc_now() - settings.log_retention, limit):
+                return
 
 
 async def _remove_workloads(session: AsyncSession, settings: Settings) -> list[str]:

@@ -51,6 +51,10 @@ OPERATIONS: Final[dict[str, tuple[Need, ...]]] = {
     "GET /workloads/{workload_id}/sharedRoles": _VIEW_WORKLOAD,
     "PATCH /workloads/{workload_id}/sharedRoles": (Need("workload", "share"),),
     "PUT /workloads/{workload_id}/tags": _UPDATE_WORKLOAD,
+    "GET /otel/workload/{workload_id}/logs": _VIEW_WORKLOAD,
+    "GET /otel/workload/{workload_id}/metrics/autocollectedValues": _VIEW_WORKLOAD,
+    "GET /otel/workload/{workload_id}/traces": _VIEW_WORKLOAD,
+    "GET /otel/workload/{workload_id}/traces/{trace_id}": _VIEW_WORKLOAD,
     "POST /artifacts": (Need("artifact_repository", "update"),),  # with `artifactRepositoryId`
     "GET /artifacts/{artifact_id}": _VIEW_ARTIFACT,
     "PATCH /artifacts/{artifact_id}": _UPDATE_ARTIFACT,

@@ -15,7 +15,8 @@ from workload_api.db.models.identity import (
     TokenRow,
     UserRow,
 )
-from workload_api.db.models.protons import ProtonRow
+from workload_api.db.models.logs import LogLineRow, LogSourceRow, WorkloadLogRow
+from workload_api.db.models.protons import ProtonRow, ProtonUsageRow
 from workload_api.db.models.replacements import ReplacementRow
 from workload_api.db.models.search import SearchTextRow
 from workload_api.db.models.statistics import RequestCountRow, ResponseTimeRow
@@ -32,8 +33,11 @@ __all__ = [
     "GroupMemberRow",
     "GroupRow",
     "IdempotencyKeyRow",
+    "LogLineRow",
+    "LogSourceRow",
     "OrganizationRow",
     "ProtonRow",
+    "ProtonUsageRow",
     "ReplacementRow",
     "RequestCountRow",
     "RequestsUnderWayRow",
@@ -43,5 +47,6 @@ __all__ = [
     "TagRow",
     "TokenRow",
     "UserRow",
+    "WorkloadLogRow",
     "WorkloadRow",
 ]
