@@ -11,8 +11,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy import insert, select
 
 from tests.conftest import DATABASES
+from tests.support.rows import add_person, add_workload, opened
+from workload_api.db.models import EventRow
+from workload_api.events.service import event_values
 
 ROOT = Path(__file__).parents[1]
 
@@ -83,3 +87,23 @@ async def test_up_check_down_and_up_again(empty_database_url: str) -> None:
     assert await objects(empty_database_url) == {}
     alembic(empty_database_url, "upgrade", "head")
     assert await objects(empty_database_url) == first
+
+
+async def test_events_that_are_there_already_get_positions(database_url: str) -> None:
+    async with opened(database_url) as database:
+        ids = await add_workload(database, await add_person(database))
+
+        async def happen(number: int) -> None:
+            async with database.write() as session:
+                values = event_values(ids.workload_id, "test.happened", "Happened", f"{number}")
+                await session.execute(insert(EventRow).values(values))
+
+        for number in range(3):
+            await happen(number)
+    alembic(database_url, "downgrade", "3a7d52c9e1f4")
+    alembic(database_url, "upgrade", "head")
+    async with opened(database_url) as database:
+        await happen(3)
+        async with database.read() as session:
+            rows = (await session.scalars(select(EventRow).order_by(EventRow.position))).all()
+    assert [(row.position, row.message) for row in rows] == [(1, "0"), (2, "1"), (3, "2"), (4, "3")]

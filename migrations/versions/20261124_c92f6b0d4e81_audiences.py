@@ -1,7 +1,7 @@
 """audiences: who sees what in lists, and how many that are, kept by triggers; indexes of lists bear it.
 
 Revision ID: c92f6b0d4e81
-Revises: 5b1c0e7a9d24
+Revises: 20f4b73d1aca
 Create Date: 2026-11-24 20:15:00.000000+00:00
 """
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "c92f6b0d4e81"
-down_revision: str | None = "5b1c0e7a9d24"
+down_revision: str | None = "20f4b73d1aca"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

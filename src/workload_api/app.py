@@ -21,9 +21,12 @@ from workload_api.controller.scheduler import Scheduler
 from workload_api.credentials.router import router as credentials
 from workload_api.credentials.sealing import KeyRing
 from workload_api.db.engine import Database
+from workload_api.domain.replacement import UNDER_WAY_INTERVAL
+from workload_api.events.followers import Followers
 from workload_api.events.router import router as events
 from workload_api.gateway.app import Gateway
 from workload_api.gateway.routes import RouteTable
+from workload_api.gateway.under_way import UnderWay
 from workload_api.http.context import ServerContext
 from workload_api.http.docs_pages import add_docs, add_openapi_yaml
 from workload_api.http.errors import AnsweredFaults, add_error_handlers
@@ -31,6 +34,7 @@ from workload_api.http.health import router as health
 from workload_api.http.middleware import BodyBounds, OneSlash, RequestIds
 from workload_api.identity.authentication import Authenticator
 from workload_api.identity.operations import in_words
+from workload_api.otel.router import router as otel
 from workload_api.protons.router import router as protons
 from workload_api.replacements.router import router as replacements
 from workload_api.runtimes.process import ProcessRuntime
@@ -76,6 +80,7 @@ def api(context: ServerContext | None = None) -> FastAPI:
             {"name": "replacements", "description": "Moves onto another proton, and the history."},
             {"name": "statistics", "description": "Requests, errors and response times at the endpoint."},
             {"name": "events", "description": "What happened, who did it, why."},
+            {"name": "telemetry", "description": "Logs, resource use and traces of a workload."},
             {"name": "credentials", "description": "Secrets for the environment of workloads; encrypted, never shown."},
             {"name": "bundles", "description": "Named sizes of containers."},
             {"name": "account", "description": "The API's version and the caller."},
@@ -93,6 +98,7 @@ def api(context: ServerContext | None = None) -> FastAPI:
         protons,
         replacements,
         events,
+        otel,
         credentials,
         bundles,
         account,
@@ -140,6 +146,8 @@ class Server:
         self._scheduler = Scheduler()
         self._scheduler.every(settings.statistics_flush_interval, "flush statistics", recorder.flush)
         self._scheduler.every(_TOKEN_USE_INTERVAL, "flush token use", authenticator.flush_last_use)
+        self._under_way = UnderWay(self.database, self._gateway.in_flight)
+        self._scheduler.every(UNDER_WAY_INTERVAL, "tell what is under way", self._under_way.tell)
         self._controller: Controller | None = None
         if settings.controller:
             runtime = runtime or make_runtime(settings)
@@ -155,6 +163,7 @@ class Server:
             sealer=KeyRing.of(settings),
         )
         app = api(context)
+        self._followers = app.state.followers = Followers(self.database, authenticator)
         app.router.lifespan_context = self._lifespan
         bounded = BodyBounds(AnsweredFaults(app), settings.body_limit, settings.body_timeout.total_seconds())
         self._app = RequestIds(_Dispatch(OneSlash(bounded), self._gateway))
@@ -163,19 +172,26 @@ class Server:
         """Answer one connection event."""
         await self._app(scope, receive, send)
 
+    def end_streams(self) -> None:
+        """End what would go on as long as its client likes: the process is about to stop."""
+        self._followers.stop()
+
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         await self._gateway.start()
         if self._controller is not None:
             await self._controller.start()
+        self._followers.start()
         self._scheduler.start()
         try:
             yield
         finally:
+            await self._followers.close()
             await self._scheduler.close()
             if self._controller is not None:
                 await self._controller.close()
             await self._gateway.close()
+            await self._under_way.close()
             await self._recorder.flush()
             await self._authenticator.flush_last_use()
             await self.database.close()
@@ -183,7 +199,11 @@ class Server:
 
 def make_runtime(settings: Settings) -> Runtime:
     """The runtime that the settings name."""
-    return ProcessRuntime(settings.data_dir / "protons", log_limit_bytes=settings.log_limit)
+    return ProcessRuntime(
+        settings.data_dir / "protons",
+        log_limit_bytes=settings.log_limit,
+        usage_seconds=settings.usage_interval.total_seconds(),
+    )
 
 
 class _Dispatch:

@@ -91,12 +91,28 @@ class Settings(BaseSettings):
     replacement_settling: Duration = Field(
         timedelta(seconds=30), description="How long a completed replacement is still shown as the current one."
     )
+    replacement_deadline: Duration = Field(
+        timedelta(minutes=10), description="How long a replacement's candidate may take until it is ready."
+    )
     drain_limit: Duration = Field(timedelta(seconds=30), description="How long requests under way may end.")
     gateway_connect_timeout: Duration = Field(timedelta(seconds=5), description="Connecting to a replica.")
     gateway_response_timeout: Duration = Field(timedelta(seconds=60), description="Until a replica begins to answer.")
     body_limit: int = Field(2_000_000, ge=1000, description="Largest body of an API request, in bytes.")
     body_timeout: Duration = Field(timedelta(seconds=10), description="How long a client may take to send a body.")
     log_limit: int = Field(5_000_000, ge=10_000, description="Output kept per container, in bytes.")
+    log_collect_interval: Duration = Field(
+        timedelta(seconds=1), description="How often new output of containers is taken into the logs of workloads."
+    )
+    log_retention: Duration = Field(timedelta(days=7), description="How long lines of a workload's log are kept.")
+    log_lines: int = Field(1_000_000, ge=1000, description="Most lines kept of a workload's log: the newest.")
+    log_characters: int = Field(
+        1_000_000_000,
+        ge=1_000_000,
+        description="Most characters kept of a workload's log, so many of the newest lines.",
+    )
+    usage_interval: Duration = Field(
+        timedelta(seconds=10), description="How often is measured what CPU and memory replicas use."
+    )
     log_format: Literal["console", "json"] = Field("console", description="How the server's own log is written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     workers: int = Field(1, ge=1, le=64, description="Server processes (PostgreSQL only).")

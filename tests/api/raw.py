@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from tests.support.server import ServerProcess
 
@@ -80,3 +82,74 @@ async def exchange(
     finally:
         writer.transport.abort() if hang_up else writer.close()
     return RawAnswer(received.decode("latin-1"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """What the body says."""
+        assert self.headers["content-type"] == "application/json", self.headers
+        return json.loads(self.body)
+
+
+async def ask(
+    server: ServerProcess,
+    method: str,
+    path: str,
+    content: object = None,
+    *,
+    raw: bytes | None = None,
+    more: dict[str, str] | None = None,
+) -> Answer:
+    """Send one request of the administrator on a connection of its own, and read the one answer.
+
+    Whatever the answer is, it must be what clients rely on: HTTP/1.1, no redirect, one ``X-Request-Id``, each header
+    once, a body of the length that was told, or none with 204.
+
+    Args:
+        server: Whose address and token.
+        method: HTTP method.
+        path: Behind ``/api/v2``.
+        content: The body as a Python value; ``None`` for no body.
+        raw: The body as bytes, instead.
+        more: More headers, or others in place of ours; one with an empty value is left out.
+    """
+    body = raw if raw is not None else b"" if content is None else json.dumps(content).encode()
+    headers = {
+        "Host": f"127.0.0.1:{server.port}",
+        "Authorization": f"Bearer {server.token}",
+        "Connection": "close",
+        "Content-Type": "application/json" if body else "",
+        "Content-Length": str(len(body)) if body else "",
+        **(more or {}),
+    }
+    lines = [f"{method} /api/v2{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items() if value)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        received = await asyncio.wait_for(reader.read(), 30)
+    finally:
+        writer.close()
+    head, _, rest = received.partition(b"\r\n\r\n")
+    first, *fields = head.decode("latin-1").split("\r\n")
+    assert first.startswith("HTTP/1.1 "), first
+    status = int(first[9:12])
+    pairs = [(name.lower(), value.strip()) for name, _, value in (field.partition(":") for field in fields)]
+    found = dict(pairs)
+    assert len(found) == len(pairs), pairs
+    assert not 300 <= status < 400, (status, found)
+    assert "location" not in found, found
+    assert found["x-request-id"], found
+    if status == 204:
+        assert rest == b"", rest
+        assert not {"content-length", "transfer-encoding"} & found.keys(), found
+    else:
+        assert int(found["content-length"]) == len(rest), found
+    return Answer(status, found, rest)

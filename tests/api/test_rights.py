@@ -33,9 +33,14 @@ class Case:
     code: int
     body: Json | None = None
     query: str = ""
+    before: tuple[str, Json] | None = None
+    """A POST that the owner sends before."""
 
 
 # With no replicas, a draft in use and no builder, some of what is allowed is refused for another reason.
+SAME_DRAFT: Json = {"artifactId": "{artifact_id}", "strategy": "rolling"}
+REPLACED = ("/workloads/{workload_id}/replacement", SAME_DRAFT)
+
 CASES: dict[str, Case] = {
     "POST /workloads": Case(422, {"name": "second", "artifactId": "{artifact_id}"}),
     "GET /workloads/{workload_id}": Case(200),
@@ -45,6 +50,10 @@ CASES: dict[str, Case] = {
     "POST /workloads/{workload_id}/start": Case(409),
     "POST /workloads/{workload_id}/stop": Case(202),
     "GET /workloads/{workload_id}/settings": Case(200),
+    "PATCH /workloads/{workload_id}/settings": Case(202, {"runtime": {}}),
+    "POST /workloads/{workload_id}/replacement": Case(202, SAME_DRAFT),
+    "GET /workloads/{workload_id}/replacement": Case(200, before=REPLACED),
+    "DELETE /workloads/{workload_id}/replacement": Case(202, before=REPLACED),
     "GET /workloads/{workload_id}/related": Case(200),
     "GET /workloads/{workload_id}/protons": Case(200),
     "GET /workloads/{workload_id}/protons/{proton_id}": Case(200),
@@ -57,6 +66,10 @@ CASES: dict[str, Case] = {
     "GET /workloads/{workload_id}/sharedRoles": Case(200),
     "PATCH /workloads/{workload_id}/sharedRoles": Case(204, SHARE),
     "PUT /workloads/{workload_id}/tags": Case(200, {"tags": []}),
+    "GET /otel/workload/{workload_id}/logs": Case(200),
+    "GET /otel/workload/{workload_id}/metrics/autocollectedValues": Case(200),
+    "GET /otel/workload/{workload_id}/traces": Case(200),
+    "GET /otel/workload/{workload_id}/traces/{trace_id}": Case(404),
     "POST /artifacts": Case(201, idle_artifact(artifactRepositoryId="{artifact_repository_id}")),
     "GET /artifacts/{artifact_id}": Case(200),
     "PATCH /artifacts/{artifact_id}": Case(200, {"name": "renamed"}),
@@ -130,6 +143,7 @@ def filled(value: Any, ids: Ids, organization_id: str) -> Any:
         "proton_id": ids.proton_id,
         "metric_name": "totalRequests",
         "build_id": "0123456789abcdef01234567",
+        "trace_id": "0123456789abcdef0123456789abcdef",
     }.items():
         value = value.replace(f"{{{name}}}", found_id)
     return value
@@ -161,6 +175,11 @@ async def test_every_operation_with_every_role(server: ServerProcess, database: 
             for (role, person), ids in zip(callers, drafts, strict=True):
                 if role is not None:
                     await give(database, person, ids, role)
+                if case.before is not None:
+                    made = await client.post(
+                        filled(case.before[0], ids, ""), json=filled(case.before[1], ids, ""), headers=owner.headers
+                    )
+                    assert made.status_code == 202, made.text
                 answer = await client.request(
                     method,
                     filled(path, ids, "") + case.query,

@@ -128,3 +128,21 @@ async def test_promote_by_try_it_out(server: ServerProcess, client: httpx.AsyncC
     artifact_id = (await client.get(f"/workloads/{workload_id}")).json()["artifactId"]
     artifact = (await client.get(f"/artifacts/{artifact_id}")).json()
     assert (artifact["status"], artifact["version"]) == ("locked", 1)
+
+
+async def test_a_workload_by_try_it_out_as_it_is_filled_in(
+    server: ServerProcess, client: httpx.AsyncClient, visit: Visit
+) -> None:
+    page = visit.page
+    await page.goto(f"{server.url}/docs")
+    await authorize(visit, server.token)
+    operation = page.locator(".opblock-post", has_text="Create a workload")
+    await operation.locator(".opblock-summary-control").click()
+    await operation.locator(".btn.execute").click()
+    await expect(operation.locator(".live-responses-table .response-col_status").nth(1)).to_contain_text("201")
+    (made,) = (await client.get("/workloads")).json()["data"]
+
+    async def runs() -> bool:
+        return bool((await client.get(f"/workloads/{made['id']}")).json()["status"] == "running")
+
+    await until(runs)

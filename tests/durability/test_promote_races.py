@@ -110,6 +110,15 @@ async def clone(client: httpx.AsyncClient, draft: Ids) -> httpx.Response:
     return await client.post(f"/artifacts/{draft.artifact_id}/clone", json={"name": "copy"})
 
 
+async def replace(client: httpx.AsyncClient, draft: Ids) -> httpx.Response:
+    body = {"artifactId": draft.artifact_id, "strategy": "rolling"}
+    return await client.post(f"/workloads/{draft.workload_id}/replacement", json=body)
+
+
+async def change_settings(client: httpx.AsyncClient, draft: Ids) -> httpx.Response:
+    return await client.patch(f"/workloads/{draft.workload_id}/settings", json={"runtime": {}})
+
+
 # What may come of (promote, the other): as if one had come wholly before the other.
 RIVALS: dict[str, tuple[Act, set[tuple[int, int]]]] = {
     "PATCH of the workload": (patch_workload, {(202, 200)}),
@@ -119,6 +128,8 @@ RIVALS: dict[str, tuple[Act, set[tuple[int, int]]]] = {
     "delete": (delete, {(202, 204), (404, 204)}),
     "reset of the statistics": (reset_statistics, {(202, 204)}),
     "clone of the artifact": (clone, {(202, 200)}),
+    "replacement": (replace, {(202, 422), (422, 202)}),
+    "change of settings": (change_settings, {(202, 202), (422, 202)}),
 }
 
 

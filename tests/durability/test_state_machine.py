@@ -1,4 +1,4 @@
-"""Any sequence of what can be done to artifacts and workloads, against a model of the rules (§3 to §5).
+"""Any sequence of what can be done to artifacts and workloads, against a model of the rules (§3 to §6).
 
 The server is real and answers over HTTP; its controller is left out, and played here by the real reconciler on a
 runtime that is ready at once, and by the real reaper on a clock that is turned in the database. So each step is over
@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,8 +35,9 @@ from tests.support.rows import add_person
 from tests.support.server import ServerProcess
 from workload_api.controller.reap import reap
 from workload_api.controller.reconcile import Reconciler
+from workload_api.controller.replace import replace
 from workload_api.db.engine import Database
-from workload_api.db.models import ProtonRow, WorkloadRow
+from workload_api.db.models import ProtonRow, ReplacementRow, WorkloadRow
 from workload_api.db.types import database_now
 from workload_api.settings import Settings
 
@@ -77,7 +79,13 @@ class Workload:
     status: str = "submitted"
     expired: bool = False
     importance: str = "low"
-    promotes: int = 0
+    replacing: tuple[str, str] | None = None
+    """Artifact and candidate of the replacement in progress."""
+    cancelled: bool = False
+    """Whether it is being undone."""
+    history: list[str] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    """The artifacts that stand in its history."""
     events: list[str] = field(default_factory=lambda: ["workload.created"])
 
 
@@ -95,6 +103,7 @@ class World:
         self._runner = asyncio.Runner()
         options = Settings.model_validate({"database_url": database_url, "lease": "1h"})
         self.database = Database(options.sqlalchemy_url, 4)
+        self._options = options
         self._reconciler = Reconciler(self.database, self.runtime, options)
 
     def close(self) -> None:
@@ -111,6 +120,19 @@ class World:
         self._runner.run(self._settle())
 
     async def _settle(self) -> None:
+        await self._settle_protons()
+        while await replace(self.database, self._options):
+            async with self.database.write() as session:
+                long_ago = {"status_since": database_now(-LONG), "switched_at": database_now(-LONG)}
+                await session.execute(
+                    update(ReplacementRow)
+                    .where(ReplacementRow.status.in_(("switching", "cleaning_up")))
+                    .values(long_ago)
+                    .execution_options(synchronize_session=False)
+                )
+            await self._settle_protons()
+
+    async def _settle_protons(self) -> None:
         moving = or_(
             ProtonRow.status.in_(("submitted", "provisioning", "launching", "stopping")),
             (ProtonRow.desired_state == "gone") & (ProtonRow.status != "terminated"),
@@ -140,6 +162,9 @@ class World:
             )
         await reap(self.database)
 
+
+LONG = timedelta(seconds=5)
+"""How far the clock is turned for a switch to be over."""
 
 WORLD: list[World] = []
 """The one that the examples run in: a state machine is made without arguments."""
@@ -262,9 +287,26 @@ class Rules(RuleBasedStateMachine):
     def in_use(self, artifact_id: str) -> bool:
         """Whether a workload points at it, or compute that is not gone runs it."""
         return artifact_id in self.leaving or any(
-            workload.artifact == artifact_id and (not workload.expired or workload.status == "stopping")
+            (workload.artifact == artifact_id and (not workload.expired or workload.status == "stopping"))
+            or (workload.replacing is not None and workload.replacing[0] == artifact_id)
             for workload in self.workloads.values()
         )
+
+    def is_taken(self, artifact_id: str, beside: str | None = None) -> bool:
+        """Whether a workload lives on it, or is about to."""
+        return any(
+            (workload.artifact == artifact_id and not workload.expired)
+            or (workload.replacing is not None and workload.replacing[0] == artifact_id and not workload.cancelled)
+            for workload_id, workload in self.workloads.items()
+            if workload_id != beside
+        )
+
+    def end_replacement(self, workload: Workload) -> None:
+        """Note that what is in progress ends with the workload's compute."""
+        if workload.replacing is not None:
+            self.leaving.add(workload.replacing[0])
+            workload.events.append("replacement.deleted" if workload.cancelled else "replacement.errored")
+            workload.replacing, workload.cancelled = None, False
 
     @precondition(lambda self: self.artifacts)
     @rule(number=pick)
@@ -286,7 +328,8 @@ class Rules(RuleBasedStateMachine):
         repository_id = self.a_repository(number)
         mine = [each for each, artifact in self.artifacts.items() if artifact.repository == repository_id]
         answer = self.call("DELETE", f"/artifactRepositories/{repository_id}")
-        if any(self.in_use(each) for each in mine):
+        told = set().union(*(each.told for each in self.workloads.values() if not each.expired))
+        if any(self.in_use(each) or each in told for each in mine):
             self.expect(answer, 409, "REPOSITORY_IN_USE")
             return
         self.expect(answer, 204)
@@ -310,7 +353,7 @@ class Rules(RuleBasedStateMachine):
     def create_workload_on_an_artifact(self, number: int) -> None:
         artifact_id = self.an_artifact(number)
         is_draft = self.artifacts[artifact_id].is_draft
-        taken = any(each.artifact == artifact_id and not each.expired for each in self.workloads.values())
+        taken = self.is_taken(artifact_id)
         answer = self.call("POST", "/workloads", {"name": "w", "artifactId": artifact_id})
         if is_draft and taken:
             self.expect(answer, 422, "DRAFT_IN_USE")
@@ -338,6 +381,7 @@ class Rules(RuleBasedStateMachine):
         workload = self.workloads[workload_id]
         self.expect(self.call("POST", f"/workloads/{workload_id}/stop"), 202)
         if workload.status not in ("stopping", "stopped", "terminated"):
+            self.end_replacement(workload)
             workload.status = "stopping"
             workload.events.append("workload.stopped")
 
@@ -365,6 +409,7 @@ class Rules(RuleBasedStateMachine):
         workload = self.workloads.pop(workload_id)
         if workload.status not in ("stopped", "terminated"):
             self.leaving.add(workload.artifact)
+        self.end_replacement(workload)
         self.gone.add(workload_id)
         for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/promote"), ("POST", "/start"), ("POST", "/stop")):
             self.expect(self.call(method, f"/workloads/{workload_id}{path}"), 404, "WORKLOAD_NOT_FOUND")
@@ -388,18 +433,91 @@ class Rules(RuleBasedStateMachine):
             self.expect(answer, 422, "NO_ACTIVE_PROTON")
         elif not self.artifacts[workload.artifact].is_draft:
             self.expect(answer, 422, "ARTIFACT_NOT_DRAFT")
+        elif workload.replacing is not None:
+            self.expect(answer, 422, "REPLACEMENT_IN_PROGRESS")
         else:
             self.expect(answer, 202)
             version = self.note_lock(workload.artifact)
             assert answer.json()["artifact"]["version"] == version
             workload.due = False
-            workload.promotes += 1
+            workload.history.append("promote")
+            workload.told.add(workload.artifact)
             workload.events.append("workload.promoted")
 
     @precondition(lambda self: self.workloads)
     @rule(number=pick)
     def promote_another(self, number: int) -> None:
         self.promote(number)
+
+    # Replacements (§6).
+
+    @precondition(lambda self: self.workloads)
+    @rule(number=pick, onto=pick)
+    def replace_artifact(self, number: int, onto: int) -> None:
+        workload_id, artifact_id = self.a_workload(number), self.an_artifact(onto)
+        workload, artifact = self.workloads[workload_id], self.artifacts[artifact_id]
+        body = {"artifactId": artifact_id, "strategy": "rolling"}
+        answer = self.call("POST", f"/workloads/{workload_id}/replacement", body)
+        if workload.replacing is not None:
+            self.expect(answer, 422, "REPLACEMENT_IN_PROGRESS")
+        elif workload.expired or workload.status in NOT_ACTIVE:
+            self.expect(answer, 422, "NO_ACTIVE_PROTON")
+        elif artifact.is_draft != self.artifacts[workload.artifact].is_draft:
+            self.expect(answer, 400, "ARTIFACT_STATUS_MISMATCH")
+        elif artifact.is_draft and self.is_taken(artifact_id, beside=workload_id):
+            self.expect(answer, 422, "DRAFT_IN_USE")
+        elif not artifact.is_draft and artifact_id == workload.artifact:
+            self.expect(answer, 422, "SAME_ARTIFACT")
+        else:
+            self.note_replacement(workload, answer, "replace", artifact_id)
+
+    @precondition(lambda self: self.workloads)
+    @rule(number=pick)
+    def change_settings(self, number: int) -> None:
+        workload_id = self.a_workload(number)
+        workload = self.workloads[workload_id]
+        answer = self.call("PATCH", f"/workloads/{workload_id}/settings", {"runtime": {}})
+        if workload.replacing is not None:
+            self.expect(answer, 409, "REPLACEMENT_IN_PROGRESS")
+        elif workload.expired or workload.status in NOT_ACTIVE:
+            self.expect(answer, 422, "NO_ACTIVE_PROTON")
+        else:
+            self.note_replacement(workload, answer, "settings", workload.artifact)
+
+    def note_replacement(self, workload: Workload, answer: httpx.Response, reason: str, artifact_id: str) -> None:
+        self.expect(answer, 202)
+        workload.replacing = (artifact_id, answer.json()["candidateProtonIds"][0])
+        workload.history.append(reason)
+        workload.told.add(artifact_id)
+        workload.events.append("replacement.submitted")
+
+    @precondition(lambda self: any(each.replacing for each in self.workloads.values()))
+    @rule(number=pick)
+    def cancel_replacement(self, number: int) -> None:
+        workload_id = self.a_workload(number)
+        workload = self.workloads[workload_id]
+        answer = self.call("DELETE", f"/workloads/{workload_id}/replacement")
+        if workload.replacing is None:
+            self.expect(answer, 404, "REPLACEMENT_NOT_FOUND")
+            return
+        self.expect(answer, 202)
+        if not workload.cancelled:
+            workload.cancelled = True
+            workload.events.append("replacement.deleting")
+
+    def finish_replacement(self, workload: Workload) -> None:
+        """What comes of the replacement in progress."""
+        assert workload.replacing is not None
+        artifact_id, proton_id = workload.replacing
+        if workload.cancelled:
+            workload.events.append("replacement.deleted")
+        elif self.artifacts[artifact_id].is_draft != self.artifacts[workload.artifact].is_draft:
+            workload.events += ["replacement.awaiting_promotion", "replacement.errored"]
+        else:
+            steps = ("awaiting_promotion", "switching", "cleaning_up", "completed")
+            workload.events += [f"replacement.{step}" for step in steps]
+            workload.artifact, workload.proton = artifact_id, proton_id
+        workload.replacing, workload.cancelled = None, False
 
     # The controller and the reaper.
 
@@ -408,6 +526,8 @@ class Rules(RuleBasedStateMachine):
         self.world.settle()
         self.leaving.clear()
         for workload in self.workloads.values():
+            if workload.replacing is not None:
+                self.finish_replacement(workload)
             if workload.status == "stopping":
                 workload.status = "terminated" if workload.expired else "stopped"
             elif workload.status not in ("stopped", "terminated"):
@@ -427,6 +547,7 @@ class Rules(RuleBasedStateMachine):
         workload = self.workloads[workload_id]
         self.world.expire(workload_id)
         if workload.due:
+            self.end_replacement(workload)
             workload.due, workload.expired = False, True
             workload.status = "terminated" if workload.status == "stopped" else "stopping"
             workload.events.append("workload.expired")
@@ -493,9 +614,10 @@ class Rules(RuleBasedStateMachine):
             return
         for workload_id, workload in self.workloads.items():
             history = self.listed(f"/workloads/{workload_id}/history").values()
-            assert [entry["reason"] for entry in history] == ["promote"] * workload.promotes
+            assert [entry["reason"] for entry in history] == workload.history[::-1]
+            assert sum(entry["deployedAt"] is not None and entry["retiredAt"] is None for entry in history) <= 1
             events = self.listed(f"/workloads/{workload_id}/events").values()
-            told = [event["eventType"] for event in events if event["eventType"] != "workload.status_changed"]
+            told = [event["eventType"] for event in events if "status_changed" not in event["eventType"]]
             assert told == workload.events[::-1]
 
 
@@ -525,7 +647,7 @@ def test_the_server_and_the_model_agree(database_url: str, tmp_path: Path) -> No
         run_state_machine_as_test(
             Rules,
             settings=settings(
-                max_examples=20,
+                max_examples=12,
                 stateful_step_count=40,
                 deadline=None,
                 derandomize=True,

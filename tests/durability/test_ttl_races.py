@@ -143,6 +143,10 @@ async def start(client: httpx.AsyncClient, draft: Ids) -> httpx.Response:
     return await client.post(f"/workloads/{draft.workload_id}/start")
 
 
+async def change_settings(client: httpx.AsyncClient, draft: Ids) -> httpx.Response:
+    return await client.patch(f"/workloads/{draft.workload_id}/settings", json={"runtime": {}})
+
+
 async def promote(client: httpx.AsyncClient, draft: Ids) -> httpx.Response:
     return await client.post(f"/workloads/{draft.workload_id}/promote")
 
@@ -213,6 +217,9 @@ async def test_others_against_the_reaper(database_url: str, tmp_path: Path) -> N
                 assert (code, state.expired, state.status) == (202, True, "stopping")
             for code, state in await race(database, servers, delete, 100):
                 assert (code, state.deleted, state.due) == (204, True, False)
+            for code, state in await race(database, servers, change_settings, 100):
+                # An ended workload has no active proton; one that is being replaced ends all the same.
+                assert (code in (202, 422), state.expired, state.status, state.due) == (True, True, "stopping", False)
             for code, state in await race(database, servers, start, 100, status="stopped"):
                 if code == 202:
                     assert (state.expired, state.due, state.status) == (False, True, "submitted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.runtimes.process_support import Bench
 from tests.support.waiting import until
 from workload_api.runtimes.process.logs import last_lines, read_lines
 from workload_api.runtimes.process.supervisor import MAX_LINE_BYTES, LineSplitter, LogFile
+from workload_api.runtimes.protocol import LogLine
 
 
 async def test_lines_are_kept_with_time_stream_and_source(bench: Bench) -> None:
@@ -36,8 +38,10 @@ async def test_lines_are_kept_with_time_stream_and_source(bench: Bench) -> None:
 
     await until(enough)
     await bench.runtime.remove(proton.proton_id, 0)
-    lines = [line async for line in bench.runtime.logs(proton.proton_id)]
-    assert [line.timestamp for line in lines] == sorted(line.timestamp for line in lines)
+    lines = await bench.runtime.logs(proton.proton_id, {}, 100)
+    for source in {line.source for line in lines}:
+        times = [line.timestamp for line in lines if line.source == source]
+        assert times == sorted(times)
     assert all(began < line.timestamp < datetime.now(UTC) for line in lines)
     assert {line.replica for line in lines} == {f"{proton.proton_id}-default-0"}
     found = [(line.container, line.stream, line.text) for line in lines]
@@ -45,10 +49,18 @@ async def test_lines_are_kept_with_time_stream_and_source(bench: Bench) -> None:
     assert ("main", "stderr", "err") in found
     assert ("side", "stdout", "café \N{REPLACEMENT CHARACTER}") in found
     assert ("side", "stdout", "last") in found  # Without a line end.
-    middle = lines[len(lines) // 2].timestamp
-    later = [line async for line in bench.runtime.logs(proton.proton_id, middle)]
-    assert later == [line for line in lines if line.timestamp >= middle] != lines
-    assert await bench.runtime.tail(proton.proton_id, 2) == [line.text for line in lines[-2:]]
+    for line in lines:
+        # After each line come those after it in its source, and all of other sources.
+        later = await bench.runtime.logs(proton.proton_id, {line.source: line.position}, 100)
+        place = [each for each in lines if each.source == line.source].index(line)
+        own = [each for each in lines if each.source == line.source][place + 1 :]
+        assert [each for each in later if each.source == line.source] == own
+        assert [each for each in later if each.source != line.source] == [
+            each for each in lines if each.source != line.source
+        ]
+    assert len(await bench.runtime.logs(proton.proton_id, {}, 1)) == 2
+    newest = sorted(lines, key=lambda line: line.timestamp)[-2:]
+    assert await bench.runtime.tail(proton.proton_id, 2) == [line.text for line in newest]
 
 
 async def test_much_output_is_rotated_and_the_newest_kept(bench: Bench) -> None:
@@ -64,8 +76,13 @@ async def test_much_output_is_rotated_and_the_newest_kept(bench: Bench) -> None:
     files = sorted(bench.state_dir.glob("*/logs/*/*/*/output.log*"))
     assert [path.name for path in files] == ["output.log", "output.log.1"]
     assert sum(path.stat().st_size for path in files) <= 200_000
-    texts = [line.text async for line in bench.runtime.logs(proton.proton_id)]
+    lines: list[LogLine] = []
+    while more := await bench.runtime.logs(proton.proton_id, {line.source: line.position for line in lines[-1:]}, 700):
+        lines += more
+    texts = [line.text for line in lines]
     assert texts[-1] == "end"
+    # What was given up before it was read is said in its place.
+    assert re.fullmatch(r"\[\d+ bytes of output were given up here: .*\]", texts.pop(0))
     numbers = [int(text.removeprefix("line ")) for text in texts[:-1]]
     assert numbers == list(range(20000 - len(numbers), 20000))
     assert 0 < len(numbers) < 20000
@@ -111,10 +128,40 @@ def test_a_log_that_cannot_be_written_counts_what_it_lost(tmp_path: Path) -> Non
     blocked.rmdir()
     log.write("stdout", [b"kept"])
     log.write("stderr", [b"more\r"])
-    lines = list(read_lines(tmp_path / "proton", None))
+    lines = read_lines(tmp_path / "proton", {}, 100)
     assert [(line.stream, line.text) for line in lines] == [
         ("stderr", "[2 lines of output were lost: the log could not be written]"),
         ("stdout", "kept"),
         ("stderr", "more"),
     ]
     assert last_lines(tmp_path / "proton", 2) == ["kept", "more"]
+
+
+def test_positions_hold_over_rotations(tmp_path: Path) -> None:
+    """Read in small pieces while it is written and rotated: each line once, in order, also over a new start."""
+    source = tmp_path / "proton" / "logs" / "1" / "default-0" / "main"
+    source.mkdir(parents=True)
+    (source / "about.json").write_text('{"replica": "r", "container": "main"}')
+    found: list[LogLine] = []
+    for start in range(3):
+        log = LogFile(source, 4000)
+        for number in range(100):
+            log.write("stdout", [f"{start} {number} {'x' * 20}".encode()])
+            if number % 7 == 0:
+                found += read_lines(tmp_path / "proton", {line.source: line.position for line in found[-1:]}, 10)
+    found += read_lines(tmp_path / "proton", {line.source: line.position for line in found[-1:]}, 1000)
+    assert [line.text.split()[:2] for line in found] == [[str(s), str(n)] for s in range(3) for n in range(100)]
+    assert len({line.position for line in found}) == len(found)
+
+
+def test_output_of_before_there_were_positions_is_read(tmp_path: Path) -> None:
+    """Files without a head follow upon one another."""
+    source = tmp_path / "proton" / "logs" / "1" / "default-0" / "main"
+    source.mkdir(parents=True)
+    (source / "about.json").write_text('{"replica": "r", "container": "main"}')
+    line = "2026-01-01T00:00:00.000000Z stdout {}\n"
+    (source / "output.log.1").write_text(line.format("a") + line.format("b"))
+    (source / "output.log").write_text(line.format("c"))
+    first, *rest = read_lines(tmp_path / "proton", {}, 10)
+    assert [first.text, *(each.text for each in rest)] == ["a", "b", "c"]
+    assert read_lines(tmp_path / "proton", {first.source: first.position}, 10) == rest

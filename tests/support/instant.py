@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from datetime import datetime
+from collections.abc import Collection, Mapping
 
 from workload_api.clock import utc_now
 from workload_api.runtimes.protocol import (
@@ -88,11 +87,9 @@ class InstantRuntime:
         """What was applied."""
         return frozenset(self._applied)
 
-    async def logs(self, proton_id: str, since: datetime | None = None) -> AsyncIterator[LogLine]:
+    async def logs(self, proton_id: str, after: Mapping[str, str], limit: int) -> list[LogLine]:
         """There is no output."""
-        lines: tuple[LogLine, ...] = ()
-        for line in lines:
-            yield line
+        return []
 
     async def tail(self, proton_id: str, lines: int = 30) -> list[str]:
         """There is no output."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-KINDS = {"postgresql": "PostgreSQL", "docker": "Docker", "browser": "browser"}
+KINDS = {"postgresql": "PostgreSQL", "docker": "Docker", "browser": "browser", "curl": "curl"}
 """Markers, and what the tests that bear them are called."""
 
 REQUIRED_VARIABLE = "WORKLOAD_API_TEST_REQUIRE"
@@ -40,6 +40,9 @@ def _missing(kind: str) -> str | None:
         return None if server_programs() else "no PostgreSQL programs (initdb, postgres) and no TEST_POSTGRESQL_URL"
     if kind == "browser":
         return None if chromium() else "no chromium on the PATH and no TEST_CHROMIUM"
+    if kind == "curl":
+        lacking = [name for name in ("curl", "bash") if shutil.which(name) is None]
+        return f"no {' and no '.join(lacking)} on the PATH" if lacking else None
     docker = shutil.which("docker")
     if docker is None:
         return "no docker on the PATH"

@@ -21,7 +21,14 @@ from tests.support.ports import free_port
 _START_TIMEOUT = 40
 _STOP_TIMEOUT = 30
 _PREFIX = "WORKLOAD_API_"
-_FAST = {"RECONCILE_INTERVAL": "0.1", "REAP_INTERVAL": "0.2", "STATISTICS_FLUSH_INTERVAL": "0.2", "STOP_GRACE": "3"}
+_FAST = {
+    "RECONCILE_INTERVAL": "0.1",
+    "REAP_INTERVAL": "0.2",
+    "STATISTICS_FLUSH_INTERVAL": "0.2",
+    "LOG_COLLECT_INTERVAL": "0.2",
+    "USAGE_INTERVAL": "0.5",
+    "STOP_GRACE": "3",
+}
 """What every server of the tests is told, so that nobody waits for its ticks; settings given by a test win."""
 
 

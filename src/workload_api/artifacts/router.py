@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.artifacts import queries, service
 from workload_api.artifacts.answers import artifact_answer, repository_answer
+from workload_api.artifacts.examples import ArtifactChanges, CloneName, NewArtifact, WholeArtifact
 from workload_api.artifacts.queries import ArtifactFilter
 from workload_api.artifacts.schemas import (
-    ArtifactCloneRequest,
     ArtifactFormatted,
     ArtifactListResponse,
     ArtifactRepositoryFormatted,
@@ -21,7 +21,6 @@ from workload_api.artifacts.schemas import (
     ArtifactType,
     CommonSortQueryParams,
     InputArtifact,
-    UpdateArtifactRequest,
 )
 from workload_api.artifacts.service import ArtifactContent
 from workload_api.http.context import Authenticated, Context
@@ -51,6 +50,8 @@ TagKeys = Annotated[
 TagValues = Annotated[
     list[str] | None, Query(alias="tagValues", description="Only with a tag of one of these values; may repeat.")
 ]
+OfType = Annotated[ArtifactType | None, Query(alias="type", description="Only those of this type.")]
+ORDER = "By what the list is put in order; `-` in front turns it round."
 CreatedBy = Annotated[str | None, Query(alias="createdBy", description="Only those made by this user (id).")]
 
 
@@ -74,7 +75,7 @@ async def _shown(session: AsyncSession, caller: Caller, artifact_id: str, respon
     openapi_extra=DOCUMENTED,
 )
 async def create_artifact(
-    request: Request, response: Response, context: Context, caller: Authenticated, body: InputArtifact
+    request: Request, response: Response, context: Context, caller: Authenticated, body: NewArtifact
 ) -> Response:
     """Make a draft, in a new repository of the same name or in the one named; `status: locked` locks it at once."""
 
@@ -95,12 +96,14 @@ async def list_artifacts(
     search: Search = None,
     ids: Ids = None,
     created_by: CreatedBy = None,
-    artifact_type: Annotated[ArtifactType | None, Query(alias="type")] = None,
-    status: Annotated[ArtifactStatus | None, Query()] = None,
-    repository_id: Annotated[str | None, Query(alias="repositoryId")] = None,
+    artifact_type: OfType = None,
+    status: Annotated[ArtifactStatus | None, Query(description="Only drafts, or only locked ones.")] = None,
+    repository_id: Annotated[
+        str | None, Query(alias="repositoryId", description="Only those of this repository (id).")
+    ] = None,
     tag_keys: TagKeys = None,
     tag_values: TagValues = None,
-    order_by: Annotated[ArtifactSortQueryParams | None, Query(alias="orderBy")] = None,
+    order_by: Annotated[ArtifactSortQueryParams | None, Query(alias="orderBy", description=ORDER)] = None,
 ) -> ArtifactListResponse:
     """The artifacts that the caller may see, the newest first by default."""
     wanted = ArtifactFilter(
@@ -126,7 +129,7 @@ async def update_artifact(
     context: Context,
     caller: Authenticated,
     artifact_id: ArtifactId,
-    body: UpdateArtifactRequest,
+    body: ArtifactChanges,
     expected: IfMatch,
 ) -> ArtifactFormatted:
     """Change the fields given (`spec` is replaced whole); `{"status": "locked"}` locks as the next version."""
@@ -150,7 +153,7 @@ async def replace_artifact(
     context: Context,
     caller: Authenticated,
     artifact_id: ArtifactId,
-    body: InputArtifact,
+    body: WholeArtifact,
     expected: IfMatch,
 ) -> ArtifactFormatted:
     """Replace name, description and spec of a draft; `status: locked` locks it as well."""
@@ -182,7 +185,7 @@ async def clone_artifact(
     context: Context,
     caller: Authenticated,
     artifact_id: ArtifactId,
-    body: ArtifactCloneRequest,
+    body: CloneName,
 ) -> Response:
     """Make a new draft in the same repository with the same spec."""
 
@@ -211,10 +214,10 @@ async def list_repositories(
     search: Search = None,
     ids: Ids = None,
     created_by: CreatedBy = None,
-    artifact_type: Annotated[ArtifactType | None, Query(alias="type")] = None,
+    artifact_type: OfType = None,
     tag_keys: TagKeys = None,
     tag_values: TagValues = None,
-    order_by: Annotated[CommonSortQueryParams | None, Query(alias="orderBy")] = None,
+    order_by: Annotated[CommonSortQueryParams | None, Query(alias="orderBy", description=ORDER)] = None,
 ) -> ArtifactRepositoryListResponse:
     """The repositories that the caller may see, the newest first by default."""
     wanted = ArtifactFilter(search, ids, created_by, artifact_type, tag_names=tag_keys, tag_values=tag_values)

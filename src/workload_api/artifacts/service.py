@@ -270,6 +270,33 @@ def refuse_unbuilt(artifact_id: str, spec: dict[str, Any]) -> None:
                 )
 
 
+async def refuse_draft_in_use(session: AsyncSession, artifact_id: str, beside: str | None = None) -> None:
+    """Let through a draft that no living workload has a proton on (§4); its row must be locked.
+
+    Args:
+        session: A unit of work.
+        artifact_id: The draft.
+        beside: A workload that does not count.
+
+    Raises:
+        Unprocessable: One has.
+    """
+    backing = select(ProtonRow.id).where(ProtonRow.artifact_id == artifact_id, ProtonRow.desired_state != "gone")
+    if beside is not None:
+        backing = backing.where(ProtonRow.workload_id != beside)
+    if (await session.scalars(backing.limit(1))).first():
+        raise draft_in_use(artifact_id)
+
+
+def draft_in_use(artifact_id: str) -> Unprocessable:
+    """The refusal of a second workload on a draft."""
+    return Unprocessable(
+        f"A workload lives on the draft artifact {artifact_id} already; a draft backs at most one. Clone the artifact "
+        "or lock it.",
+        code="DRAFT_IN_USE",
+    )
+
+
 def already_locked(artifact: ArtifactRow) -> Unprocessable:
     """The refusal of any change to a locked artifact."""
     return Unprocessable(

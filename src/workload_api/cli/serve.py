@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, Any
 
 import structlog
 import uvicorn
@@ -77,7 +81,29 @@ def make_app() -> Server:
     """The application of one server process, by the settings in its environment."""
     settings = load_settings()
     configure_logging(settings)
-    return Server(settings)
+    server = Server(settings)
+    _when_told_to_stop(server.end_streams)
+    return server
+
+
+def _when_told_to_stop(act: Callable[[], None]) -> None:
+    """Call something in the event loop at the first word of a stop.
+
+    uvicorn waits for all answers under way before it tells the application; those that go on without end must hear of
+    it earlier. Its own handlers of the signals are in place by now, and are called as well.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+
+        def told(number: int, frame: FrameType | None, before: Any = before) -> None:
+            loop.call_soon_threadsafe(act)
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, told)
 
 
 async def _prepare(settings: Settings, ring: KeyRing) -> str:

@@ -6,6 +6,7 @@ import structlog
 
 from workload_api.controller.reap import reap
 from workload_api.controller.reconcile import Reconciler
+from workload_api.controller.replace import replace
 from workload_api.controller.retain import retain
 from workload_api.controller.scheduler import Scheduler
 from workload_api.db.engine import Database
@@ -32,6 +33,8 @@ class Controller:
         self._settings = settings
         self._reconciler = Reconciler(database, runtime, settings)
         scheduler.every(settings.reconcile_interval, "reconcile", self._reconciler.tick)
+        scheduler.every(settings.reconcile_interval, "replace", self._replace)
+        scheduler.every(settings.log_collect_interval, "collect", self._reconciler.collector.tick)
         scheduler.every(settings.reap_interval, "reap", self._reap)
         scheduler.every(settings.retain_interval, "retain", self._retain)
 
@@ -47,6 +50,9 @@ class Controller:
         """Let go; replicas keep running."""
         await self._reconciler.close()
         await self._runtime.close()
+
+    async def _replace(self) -> None:
+        await replace(self._database, self._settings)
 
     async def _reap(self) -> None:
         await reap(self._database)

@@ -13,17 +13,19 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
+from workload_api.controller.collect import Collector
 from workload_api.credentials.injection import secrets_of
 from workload_api.credentials.sealing import KeyRing
 from workload_api.db.engine import Database
 from workload_api.db.models import ProtonRow
 from workload_api.domain.ids import new_id
 from workload_api.domain.planner import proton_status
+from workload_api.otel.service import store_usages
 from workload_api.protons import service
 from workload_api.protons.observations import replica_state, stored
 from workload_api.protons.service import OwnedProton, Report
 from workload_api.protons.specification import UnresolvedVariable, proton_spec
-from workload_api.runtimes.protocol import ProtonObservation, ProtonSpec, Runtime
+from workload_api.runtimes.protocol import ProtonObservation, ProtonSpec, Runtime, Usage
 from workload_api.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -54,6 +56,9 @@ class Reconciler:
         self._removals: dict[str, asyncio.Task[None]] = {}
         self._held: set[str] = set()
         self._next_orphan_check = 0.0
+        self.collector = Collector(database, runtime, settings, self.controller_id)
+        self._used: dict[str, Usage] = {}
+        self._next_usage = 0.0
 
     async def tick(self) -> None:
         """One round: heartbeat, claim, act, report."""
@@ -97,7 +102,7 @@ class Reconciler:
         self._next_beat = time.monotonic() + lease.total_seconds() / 3
 
     async def _forget_all_but(self, owned: set[str]) -> None:
-        for known in (self._specs, self._applied, self._reported):
+        for known in (self._specs, self._applied, self._reported, self._used):
             for proton_id in known.keys() - owned:
                 known.pop(proton_id, None)
         for proton_id in self._held - owned - self._removals.keys():
@@ -118,6 +123,22 @@ class Reconciler:
         observations = await self._runtime.observe([proton.id for proton in protons])
         for proton in protons:
             await self._report(proton, observations.get(proton.id) or ProtonObservation(proton.id, ()))
+        await self._note_usage(observations)
+
+    async def _note_usage(self, observations: dict[str, ProtonObservation]) -> None:
+        """Write down what protons use, all in one transaction, now and then, and only what has changed."""
+        if time.monotonic() < self._next_usage:
+            return
+        self._next_usage = time.monotonic() + self._settings.usage_interval.total_seconds()
+        changed = {
+            proton_id: seen.usage
+            for proton_id, seen in observations.items()
+            if seen.usage is not None and self._used.get(proton_id) != seen.usage
+        }
+        if changed:
+            async with self._database.write() as session:
+                await store_usages(session, changed)
+            self._used.update(changed)
 
     async def _load_specs(self, protons: list[OwnedProton]) -> None:
         wanted = [p.id for p in protons if self._specs.get(p.id, (0, ""))[0] != p.generation]
@@ -190,6 +211,7 @@ class Reconciler:
     async def _remove(self, proton: OwnedProton) -> None:
         try:
             await self._runtime.remove(proton.id, self._settings.stop_grace.total_seconds())
+            await self.collector.finish(proton.id)
             async with self._database.write() as session:
                 await service.report_gone(session, self.controller_id, proton)
             log.info("proton_removed", proton_id=proton.id, workload_id=proton.workload_id)

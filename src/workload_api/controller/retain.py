@@ -9,6 +9,7 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.db.audiences import add_up, forget_unused
+from workload_api.clock import utc_now
 from workload_api.db.engine import Database
 from workload_api.db.locks import locked
 from workload_api.db.models import (
@@ -18,6 +19,7 @@ from workload_api.db.models import (
     ProtonRow,
     ReplacementRow,
     RequestCountRow,
+    RequestsUnderWayRow,
     ResponseTimeRow,
     SearchTextRow,
     SharedRoleRow,
@@ -25,11 +27,13 @@ from workload_api.db.models import (
     WorkloadRow,
 )
 from workload_api.db.types import database_now
+from workload_api.otel.service import Extent, clear
 from workload_api.settings import Settings
 
 BATCH = 500
 COUNTS = 10_000
 """Rows of counts added up in one transaction."""
+LOG_BATCHES = 500
 
 
 async def retain(database: Database, settings: Settings) -> list[str]:
@@ -46,7 +50,18 @@ async def retain(database: Database, settings: Settings) -> list[str]:
     async with database.write() as session:
         await _remove_old_records(session, settings)
     await _add_up_counts(database)
+    await _clear_logs(database, settings)
     return protons
+
+
+async def _clear_logs(database: Database, settings: Settings) -> None:
+    """Clear logs, batch by batch: others write in between. What one call leaves, the next goes on with."""
+    limit = Extent(settings.log_lines, settings.log_characters)
+    for _ in range(LOG_BATCHES):
+        async with database.write() as session:
+            # Lines bear the time of their capture, which no database's clock has given.
+            if not await clear(session, utc_now() - settings.log_retention, limit):
+                return
 
 
 async def _remove_workloads(session: AsyncSession, settings: Settings) -> list[str]:
@@ -123,6 +138,7 @@ async def _remove_old_records(session: AsyncSession, settings: Settings) -> None
     await session.execute(
         delete(IdempotencyKeyRow).where(IdempotencyKeyRow.created_at < database_now(-settings.idempotency_retention))
     )
+    await session.execute(delete(RequestsUnderWayRow).where(RequestsUnderWayRow.good_until < database_now()))
     longest: timedelta = max(settings.locked_statistics_retention, settings.draft_statistics_retention)
     for table in (RequestCountRow, ResponseTimeRow):
         await session.execute(delete(table).where(table.minute < database_now(-longest)))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.models import Example
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.credentials import queries, service
@@ -54,6 +55,18 @@ router = APIRouter(prefix="/credentials", tags=["credentials"], route_class=_Sec
 
 CredentialId = Annotated[str, Path(description="Id of the credential.", examples=["0193af0e5c1b8f2a4d6e9b3c"])]
 
+_NEW = {
+    "basic": Example(
+        summary="A user and a password",
+        value={"name": "warehouse", "credentialType": "basic", "user": "reader", "password": "not-a-real-one"},
+    ),
+    "api_token": Example(
+        summary="An API token",
+        value={"name": "weather", "credentialType": "api_token", "apiToken": "not-a-real-one"},
+    ),
+}
+_CHANGES = {"description": Example(summary="Change its description", value={"description": "May read only."})}
+
 
 def _paging(
     request: Request,
@@ -78,7 +91,7 @@ async def create_credential(
     response: Response,
     context: Context,
     caller: Authenticated,
-    body: Annotated[AnyNewCredential, Body()],
+    body: Annotated[AnyNewCredential, Body(openapi_examples=_NEW)],
 ) -> Response:
     """Store a credential, encrypted. Environment variables of source `dr-credential` name it by its id."""
     content = CredentialContent(body.name, body.description, body.credential_type, values_in(body))
@@ -111,7 +124,10 @@ async def read_credential(context: Context, caller: Authenticated, credential_id
 
 @router.patch("/{credential_id}", summary="Change a credential", responses=refusals(400, 404, 409))
 async def update_credential(
-    context: Context, caller: Authenticated, credential_id: CredentialId, body: UpdateCredential
+    context: Context,
+    caller: Authenticated,
+    credential_id: CredentialId,
+    body: Annotated[UpdateCredential, Body(openapi_examples=_CHANGES)],
 ) -> CredentialFormatted:
     """Change name, description or values; a workload gets new values when it is started the next time."""
     own = {"name": body.name, "description": body.description, "credential_type": body.credential_type}

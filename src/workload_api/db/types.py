@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Float, String, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Float, Integer, String, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement, literal
@@ -44,6 +44,27 @@ class UtcDateTime(TypeDecorator[datetime]):
         if isinstance(value, str):
             return datetime.fromisoformat(value)
         return None if value is None else value.astimezone(UTC)
+
+
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database gives to a row: SQLite counts up a column of this type alone by itself."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Microseconds(TypeDecorator[datetime]):
+    """A moment as the number of microseconds since 1970: eight bytes in every index that bears it, on SQLite too."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
+        """Count from 1970; a moment without a zone is refused."""
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
+        """Give every moment back with its zone."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
 class _DatabaseNow(GenericFunction[datetime]):

@@ -57,6 +57,7 @@ def steps(old: ProtonStatus, new: ProtonStatus) -> list[ProtonStatus]:
     """
     if old == new or not may_change(old, new):
         return []
-    if old in _WAY_UP and new in _WAY_UP and _WAY_UP.index(old) < _WAY_UP.index(new):
-        return list(_WAY_UP[_WAY_UP.index(old) + 1 : _WAY_UP.index(new) + 1])
+    way = (*_WAY_UP[:-1], new) if new == "warming" else _WAY_UP
+    if old in way and new in way and way.index(old) < way.index(new):
+        return list(way[way.index(old) + 1 : way.index(new) + 1])
     return [new]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from workload_api.domain.words import DesiredState, ProtonStatus
+from workload_api.domain.words import DesiredState, ProtonRole, ProtonStatus
 
 _UP: Final[frozenset[ProtonStatus]] = frozenset(
     {"submitted", "initializing", "provisioning", "launching", "running", "warming", "errored", "unknown"}
@@ -63,6 +63,18 @@ def may_change(old: ProtonStatus, new: ProtonStatus) -> bool:
 def shown(status: ProtonStatus) -> ProtonStatus:
     """The status of a workload whose active proton has this status: proton-only states fold (§4)."""
     return _SHOWN.get(status, status)
+
+
+def in_role(role: ProtonRole | None, status: ProtonStatus) -> ProtonStatus:
+    """The status of a proton of which this was seen, in the part that it plays in a replacement (§6).
+
+    Args:
+        role: ``None`` for one that was replaced and is still kept.
+        status: What its replicas come to.
+    """
+    if status != "running" or role == "active":
+        return status
+    return "warming" if role == "candidate" else "draining"
 
 
 def worst(statuses: Iterable[ProtonStatus]) -> ProtonStatus:

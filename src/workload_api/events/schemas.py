@@ -26,3 +26,10 @@ class WorkloadEvent(AnswerModel):
 
 class WorkloadEventsResponse(Page[WorkloadEvent]):
     """A page of events."""
+
+
+class StreamEnd(AnswerModel):
+    """The `data` of the last event of a stream that cannot be taken up again."""
+
+    code: str = Field(description="`TOKEN_REVOKED`, `RIGHT_LOST` or `WORKLOAD_DELETED`.")
+    message: str = Field(description="One sentence for a person.")

@@ -16,13 +16,14 @@ from sqlalchemy import func, or_, select
 from workload_api.db.engine import Database
 from workload_api.db.models import ProtonRow, SharedRoleRow, WorkloadRow
 from workload_api.domain.errors import NotFound, TryAgain
+from workload_api.domain.replacement import ROUTES_FRESH
 from workload_api.identity.rights import Caller, missing, require
 from workload_api.protons.observations import ready_addresses
 from workload_api.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-FRESH_SECONDS: Final = 1.0
+FRESH_SECONDS: Final = ROUTES_FRESH.total_seconds()
 """How long a route is good without a look at the database: changes by other processes show no later than this."""
 _LIMIT: Final = 10_000
 _LATER: Final = 60

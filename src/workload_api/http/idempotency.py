@@ -4,8 +4,14 @@ The answer is stored in the same transaction as what it reports, so a crash leav
 request with a key is still running, another with that key is answered with 409 and ``Retry-After``: within a process
 by a set in memory, between processes (PostgreSQL) by the key's lock.
 
-By its fingerprint a request is told from another one. Where a body holds a secret, a plain hash would let whoever reads
-the database guess a short one; there the fingerprint is stored encrypted.
+The first answer may also be a refusal; one that the client's schema or token is to blame for comes before all this and
+is not kept, nor is one that a retry would mend (5xx).
+
+By its fingerprint a request is told from another one: method, path, query and body, the body byte for byte. A client
+that retries sends the same bytes; one that makes its body anew, with other white space or its keys in another order,
+sends another request (the order of keys shows in answers, §12). A slash at the end of the path makes none. Where a body
+holds a secret, a plain hash would let whoever reads the database guess a short one; there the fingerprint is stored
+encrypted.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.db.locks import beside_others, lock_number
 from workload_api.db.models import IdempotencyKeyRow
+from workload_api.db.types import database_now
 from workload_api.domain.errors import BadRequest, DomainError, StillRunning, Unprocessable
 from workload_api.domain.sealing import SEALING, Sealer
 from workload_api.http.context import ServerContext
@@ -101,6 +108,10 @@ async def answer_once(
                 raise
             refusal = JSONResponse(error_body(error.detail, error.message, error.code)).body
             async with database.write() as session:
+                # What was refused has been undone, and with it the key's lock was given up: meanwhile another process
+                # may have carried out the same request, and then that one was the first.
+                if stored := await first.answer(session):
+                    return stored
                 await first.store(session, error.status, bytes(refusal), None)
             raise
 
@@ -162,6 +173,7 @@ class _First:
                 status_code=status_code,
                 body=body,
                 etag=etag,
+                created_at=database_now(),  # by which it is cleared away
             )
             .on_conflict_do_nothing()
         )

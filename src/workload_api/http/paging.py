@@ -59,7 +59,7 @@ def client_base_url(request: Request) -> str:
     headers = request.headers
     scheme, host = request.url.scheme, headers.get("host") or request.url.netloc
     forwarded = _first_forwarded(headers.get("forwarded"))
-    scheme = forwarded.get("proto") or _first(headers.get("x-forwarded-proto")) or scheme
+    scheme = (forwarded.get("proto") or _first(headers.get("x-forwarded-proto")) or scheme).lower()
     host = forwarded.get("host") or _first(headers.get("x-forwarded-host")) or host
     port = _first(headers.get("x-forwarded-port"))
     if port and port.isdigit() and not re.search(r":\d+$", host):

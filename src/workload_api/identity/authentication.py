@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Set
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from workload_api.clock import utc_now
 from workload_api.db.engine import Database
@@ -56,7 +57,24 @@ class Authenticator:
         self._used.add(caller.token_id)
         return caller
 
+    async def still_known(self, token_ids: Set[str]) -> dict[str, Caller]:
+        """The callers of those of these tokens that have not been revoked, by token id, as they are right now."""
+        found = {caller.token_id: caller for caller in await self._read(TokenRow.id.in_(token_ids))}
+        if len(found) < len(token_ids):
+            # What is known to be revoked is not taken as good any longer, not even for the rest of the second.
+            for key, (_, caller) in list(self._known.items()):
+                if caller.token_id in token_ids and caller.token_id not in found:
+                    del self._known[key]
+        return found
+
     async def _look_up(self, key: bytes) -> Caller:
+        found = await self._read(TokenRow.digest == key)
+        if not found:
+            self._known.pop(key, None)
+            raise Unauthenticated("This API token is not known or has been revoked.")
+        return found[0]
+
+    async def _read(self, which: ColumnElement[bool]) -> list[Caller]:
         groups = (
             select(func.aggregate_strings(GroupMemberRow.group_id, ","))
             .where(GroupMemberRow.user_id == UserRow.id)
@@ -77,16 +95,11 @@ class Authenticator:
             )
             .join(UserRow, UserRow.id == TokenRow.user_id)
             .join(OrganizationRow, OrganizationRow.id == UserRow.organization_id)
-            .where(TokenRow.digest == key, TokenRow.revoked_at.is_(None))
+            .where(which, TokenRow.revoked_at.is_(None))
         )
         async with self._database.read() as session:
-            row = (await session.execute(statement)).one_or_none()
-        if row is None:
-            self._known.pop(key, None)
-            raise Unauthenticated("This API token is not known or has been revoked.")
-        values: list[Any] = list(row)
-        values[-1] = tuple(values[-1].split(",")) if values[-1] else ()
-        return Caller(*values)
+            rows = (await session.execute(statement)).all()
+        return [_caller(list(row)) for row in rows]
 
     async def flush_last_use(self) -> None:
         """Write down which tokens were used since the last call."""
@@ -94,3 +107,8 @@ class Authenticator:
         if used:
             async with self._database.write() as session:
                 await session.execute(update(TokenRow).where(TokenRow.id.in_(used)).values(last_used_at=utc_now()))
+
+
+def _caller(values: list[Any]) -> Caller:
+    values[-1] = tuple(values[-1].split(",")) if values[-1] else ()
+    return Caller(*values)

@@ -38,7 +38,7 @@ def status_details(proton: ProtonRow) -> ProtonStatusDetailsPublic:
         for replica in proton.replicas or ()
         for condition in replica["conditions"]
     ]
-    tail = list(proton.log_tail or ()) if proton.status not in ("running", "stopped", "terminated") else []
+    tail = list(proton.log_tail or ()) if shown(proton.status) not in ("running", "stopped", "terminated") else []
     return ProtonStatusDetailsPublic(log_tail=tail, conditions=conditions)
 
 

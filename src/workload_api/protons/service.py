@@ -16,7 +16,7 @@ from workload_api.db.locks import locked
 from workload_api.db.models import ControllerRow, EventRow, ProtonRow, WorkloadRow
 from workload_api.db.types import database_now
 from workload_api.domain.planner import steps
-from workload_api.domain.transitions import may_change, shown, status_at_rest
+from workload_api.domain.transitions import in_role, may_change, shown, status_at_rest
 from workload_api.domain.words import DesiredState, EventSeverity, ProtonStatus
 from workload_api.events.service import event_values
 from workload_api.protons.observations import restarts_of
@@ -154,7 +154,7 @@ async def report(session: AsyncSession, controller_id: str, proton: OwnedProton,
     row = await _guarded(session, controller_id, proton)
     if row is None:
         return None
-    way = steps(row.status, seen.status)
+    way = steps(row.status, in_role(row.role, seen.status))
     events = [_status_event(row, status, seen.message if status == "errored" else None) for status in way]
     events += _restart_events(row, seen)
     if seen.status == "running" and row.running_since is None:
@@ -204,6 +204,15 @@ async def report_stuck(session: AsyncSession, controller_id: str, proton: OwnedP
     await session.execute(insert(EventRow).values(event))
 
 
+def want_gone(row: ProtonRow) -> None:
+    """Want a proton's compute gone for good; its row must be locked."""
+    if row.desired_state == "gone":
+        return
+    row.desired_state, row.role, row.running_since = "gone", None, None
+    row.generation += 1
+    row.status = "terminated" if row.status in ("stopped", "terminated") else "stopping"
+
+
 async def _guarded(session: AsyncSession, controller_id: str, proton: OwnedProton) -> ProtonRow | None:
     """Lock a proton after its workload, if it is still this controller's and still of this generation."""
     await session.execute(locked(select(WorkloadRow.id).where(WorkloadRow.id == proton.workload_id)))
@@ -231,7 +240,7 @@ def _status_event(row: ProtonRow, status: ProtonStatus, message: str | None) -> 
     severity: EventSeverity = "Warning" if status in ("errored", "unknown") else "Normal"
     return event_values(
         row.workload_id,
-        "workload.status_changed",
+        "workload.status_changed" if row.role == "active" else "proton.status_changed",
         status.capitalize(),
         message or f"The proton {row.id} is now {status}.",
         severity=severity,

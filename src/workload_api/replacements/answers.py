@@ -30,6 +30,6 @@ def replacement_answer(row: ReplacementRow, tenant_id: str) -> Replacement:
         deployed_at=row.deployed_at,
         retired_at=row.retired_at,
         switched_at=row.switched_at,
-        deleted_at=None,
-        is_deleted=False,
+        deleted_at=row.deleted_at,
+        is_deleted=row.deleted_at is not None,
     )

@@ -39,6 +39,12 @@ class StartReplacementRequest(RequestModel):
     runtime: WorkloadRuntime | None = Field(default=None, description="The workload's own if absent.")
 
 
+class UpdateSettingsRequest(RequestModel):
+    """The runtime that a workload moves onto."""
+
+    runtime: WorkloadRuntime
+
+
 class Replacement(AnswerModel):
     """A replacement, a settings change, or a promote in the history."""
 

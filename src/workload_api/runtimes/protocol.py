@@ -10,7 +10,7 @@ rules. Three promises hold for each implementation:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -129,6 +129,8 @@ class ProtonObservation:
     replicas: tuple[ReplicaObservation, ...]
     fault: str | None = None
     """Why this proton can never run as it is specified (a sentence that says what to do), or ``None``."""
+    usage: Usage | None = None
+    """What its replicas use; ``None`` where that is not known (yet)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,21 @@ class LogLine:
     container: str
     stream: Literal["stdout", "stderr"]
     text: str
+    source: str
+    """What it was read from: a name that is unique within the proton. Lines of one source have a certain order."""
+    position: str
+    """Where in its source it ends, in the runtime's own words: reading after it goes on with the next line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the containers of a proton use at present, over all its replicas."""
+
+    cpu_nanocores: int
+    memory_bytes: int
+    network_received_bytes: int | None = None
+    """Since the replicas began; ``None`` where the runtime cannot tell."""
+    network_sent_bytes: int | None = None
 
 
 class Runtime(Protocol):
@@ -178,8 +195,18 @@ class Runtime(Protocol):
     async def known(self) -> frozenset[str]:
         """The ids of every proton that this runtime holds compute for, so that orphans are found."""
 
-    def logs(self, proton_id: str, since: datetime | None = None) -> AsyncIterator[LogLine]:
-        """The lines that are kept of a proton's output, oldest first, up to now (it does not follow)."""
+    async def logs(self, proton_id: str, after: Mapping[str, str], limit: int) -> list[LogLine]:
+        """The lines that are kept of a proton's output and came after these positions, up to now.
+
+        A line is given for as long as it is kept, also after :meth:`remove`, until :meth:`forget`. Where lines were
+        given up before they were read, a line in their place should say so.
+
+        Args:
+            proton_id: The proton.
+            after: By source the position of the last line that is not wanted any more; other sources from their
+                beginning.
+            limit: The most lines of each source; those of a source come oldest first and without a gap.
+        """
 
     async def tail(self, proton_id: str, lines: int = 30) -> list[str]:
         """The last lines of a proton's output over all replicas, oldest first, without timestamps."""

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Body, Path, Response
+from fastapi.openapi.models import Example
 
 from workload_api.domain.words import ResourceType
 from workload_api.http.context import Authenticated, Context
@@ -19,6 +20,23 @@ from workload_api.identity.schemas import (
 )
 from workload_api.sharing.queries import list_roles
 from workload_api.sharing.service import Grant, update_roles
+
+_EXAMPLES = {
+    "organization": Example(
+        summary="Everybody in the organization may view and invoke",
+        value={
+            "operation": "updateRoles",
+            "roles": [{"shareRecipientType": "organization", "username": "default", "role": "USER"}],
+        },
+    ),
+    "taken": Example(
+        summary="Take that away again",
+        value={
+            "operation": "updateRoles",
+            "roles": [{"shareRecipientType": "organization", "username": "default", "role": "NO_ROLE"}],
+        },
+    ),
+}
 
 
 def _router(prefix: str, tag: str, resource_type: ResourceType, path_name: str) -> APIRouter:
@@ -44,7 +62,7 @@ def _router(prefix: str, tag: str, resource_type: ResourceType, path_name: str) 
         context: Context,
         caller: Authenticated,
         resource_id: Annotated[str, Path(alias=path_name, description=f"Id of the {noun}.")],
-        body: SharedRolesUpdateRequest,
+        body: Annotated[SharedRolesUpdateRequest, Body(openapi_examples=_EXAMPLES)],
         expected: IfMatch,
     ) -> Response:
         grants = [_grant(each) for each in body.roles]

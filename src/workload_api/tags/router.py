@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Body, Path
+from fastapi.openapi.models import Example
 
 from workload_api.domain.words import ResourceType
 from workload_api.http.context import Authenticated, Context
@@ -12,6 +13,13 @@ from workload_api.http.responses import refusals
 from workload_api.tags.queries import tags_of
 from workload_api.tags.schemas import SetTagsRequest, TagsAnswer
 from workload_api.tags.service import set_tags
+
+_EXAMPLES = {
+    "tags": Example(
+        summary="Two tags",
+        value={"tags": [{"name": "team", "value": "search"}, {"name": "stage", "value": "trial"}]},
+    )
+}
 
 
 def _router(prefix: str, tag: str, resource_type: ResourceType, path_name: str) -> APIRouter:
@@ -23,7 +31,7 @@ def _router(prefix: str, tag: str, resource_type: ResourceType, path_name: str) 
         context: Context,
         caller: Authenticated,
         resource_id: Annotated[str, Path(alias=path_name, description=f"Id of the {noun}.")],
-        body: SetTagsRequest,
+        body: Annotated[SetTagsRequest, Body(openapi_examples=_EXAMPLES)],
         expected: IfMatch,
     ) -> TagsAnswer:
         tags = {each.name: each.value for each in body.tags}

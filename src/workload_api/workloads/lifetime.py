@@ -15,6 +15,7 @@ from workload_api.db.models import EventRow, ProtonRow, WorkloadRow
 from workload_api.db.types import database_now
 from workload_api.events.service import event_values
 from workload_api.identity.service import revoke_tokens_of
+from workload_api.replacements.steps import end_replacements
 
 BATCH = 500
 """Workloads ended in one transaction: small enough that nobody waits for it."""
@@ -54,6 +55,7 @@ async def expire_due(session: AsyncSession, limit: int = BATCH) -> list[str]:
         )
         .execution_options(synchronize_session=False)
     )
+    await end_replacements(session, ids, EXPIRED_MESSAGE)
     await end_protons(session, ids)
     await revoke_tokens_of(session, ids)
     await session.execute(
@@ -67,14 +69,18 @@ async def expire_due(session: AsyncSession, limit: int = BATCH) -> list[str]:
     return ids
 
 
-async def end_protons(session: AsyncSession, workload_ids: list[str]) -> None:
-    """Want all protons of these workloads gone; the controller takes their compute down."""
+async def end_protons(session: AsyncSession, workload_ids: list[str], *, but_active: bool = False) -> None:
+    """Want all protons of these workloads gone, or all but the active ones; the controller takes their compute down."""
+    which = [ProtonRow.workload_id.in_(workload_ids), ProtonRow.desired_state != "gone"]
+    if but_active:
+        which.append(ProtonRow.role.is_distinct_from("active"))
     await session.execute(
         update(ProtonRow)
-        .where(ProtonRow.workload_id.in_(workload_ids), ProtonRow.desired_state != "gone")
+        .where(*which)
         .values(
             desired_state="gone",
             generation=ProtonRow.generation + 1,
+            role=case((ProtonRow.role == "candidate", None), else_=ProtonRow.role),
             running_since=None,
             status=case((ProtonRow.status.in_(("stopped", "terminated")), "terminated"), else_="stopping"),
         )

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.db.locks import one_at_a_time
 from workload_api.db.models import WorkloadRow
 from workload_api.domain.errors import Forbidden
-from workload_api.domain.scaling import replica_bounds
 from workload_api.identity.rights import Caller
 
 _AT_REST = ("stopped", "terminated")
-
-
-def refuse_too_many_replicas(runtime: dict[str, Any], limit: int) -> None:
-    """Let through a runtime that asks, scaled up as far as it may be, for no more replicas than are allowed.
-
-    Args:
-        runtime: As it was sent.
-        limit: The most replicas of one workload.
-
-    Raises:
-        Forbidden: It asks for more.
-    """
-    count = sum(replica_bounds(group)[1] for group in runtime.get("containerGroups") or ())
-    if 0 < limit < count:
-        raise Forbidden(
-            f"Requested replicas ({count}) exceeds the maximum allowed ({limit}).", code="REPLICA_LIMIT_EXCEEDED"
-        )
 
 
 async def refuse_too_many_workloads(session: AsyncSession, caller: Caller, limit: int) -> None:

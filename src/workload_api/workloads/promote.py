@@ -87,6 +87,14 @@ async def promote(session: AsyncSession, caller: Caller, workload_id: str, expec
                 expires_at=None,
                 updated_at=now,
             ),
+            # What was deployed until now is so no longer; before the insert, since SQLite takes one after the other.
+            update(table_of(ReplacementRow))
+            .where(
+                ReplacementRow.workload_id == workload_id,
+                ReplacementRow.deployed_at.is_not(None),
+                ReplacementRow.retired_at.is_(None),
+            )
+            .values(retired_at=now, updated_at=ReplacementRow.updated_at),
             insert(table_of(ReplacementRow)).values(
                 id=new_id(),
                 workload_id=workload_id,
@@ -106,6 +114,7 @@ async def promote(session: AsyncSession, caller: Caller, workload_id: str, expec
                 updated_at=now,
                 deployed_at=now,
                 switched_at=now,
+                status_since=now,
             ),
             insert(table_of(EventRow)).values(
                 **event_values(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Row, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from workload_api.db.models import (
     ArtifactRow,
@@ -19,13 +18,12 @@ from workload_api.db.models import (
     WorkloadRow,
 )
 from workload_api.db.models.search import holds
-from workload_api.db.types import database_now
-from workload_api.domain.words import UNFINISHED_REPLACEMENT
 from workload_api.http.listing import Keys, find_page
 from workload_api.http.paging import Paging
 from workload_api.identity.rights import Caller, Right, missing, require, roles_column
 from workload_api.identity.schemas import TagInfo
 from workload_api.identity.sight import sight_of
+from workload_api.replacements.queries import is_current
 from workload_api.settings import Settings
 from workload_api.statistics.queries import RequestSummary, summaries
 from workload_api.tags.queries import tagged, tags_of
@@ -51,20 +49,6 @@ _ViewColumns = tuple[WorkloadRow, ArtifactRow, ProtonRow, UserRow, str, Replacem
 
 
 def _views(caller: Caller, settings: Settings) -> Select[*_ViewColumns]:
-    # The replacement that is shown: the one in progress, or the last one while pollers must get to see its end (§6).
-    later = aliased(ReplacementRow)
-    newer = (
-        select(later.id)
-        .where(later.workload_id == ReplacementRow.workload_id, later.id > ReplacementRow.id, later.reason != "promote")
-        .exists()
-    )
-    current = (ReplacementRow.reason != "promote") & or_(
-        ReplacementRow.status.in_(UNFINISHED_REPLACEMENT),
-        ~newer & (ReplacementRow.status == "errored"),
-        ~newer
-        & (ReplacementRow.status == "completed")
-        & (ReplacementRow.updated_at > database_now(-settings.replacement_settling)),
-    )
     return (
         select(
             WorkloadRow,
@@ -79,7 +63,7 @@ def _views(caller: Caller, settings: Settings) -> Select[*_ViewColumns]:
         .join(ProtonRow, ProtonRow.id == WorkloadRow.proton_id)
         .join(UserRow, UserRow.id == WorkloadRow.creator_id)
         .join(OrganizationRow, OrganizationRow.id == WorkloadRow.organization_id)
-        .join(ReplacementRow, (ReplacementRow.workload_id == WorkloadRow.id) & current, isouter=True)
+        .join(ReplacementRow, (ReplacementRow.workload_id == WorkloadRow.id) & is_current(settings), isouter=True)
         .execution_options(populate_existing=True)
     )
 

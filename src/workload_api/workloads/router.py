@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from workload_api.artifacts.router import CreatedBy, Ids, Search, TagKeys, TagValues, content_of
+from workload_api.artifacts.router import ORDER, CreatedBy, Ids, Search, TagKeys, TagValues, content_of
 from workload_api.http.context import Authenticated, Context, ServerContext
 from workload_api.http.idempotency import DOCUMENTED, answer_once
 from workload_api.http.json_route import JsonRoute, refuse_body
@@ -20,16 +20,15 @@ from workload_api.identity.targets import require_workload
 from workload_api.protons.runtime_schemas import runtime_as_answered
 from workload_api.workloads import queries, service
 from workload_api.workloads.answers import plan_answer, totals_answer, workload_answer
+from workload_api.workloads.examples import NewWorkload, WorkloadChanges
 from workload_api.workloads.promote import plan_promote, promote
 from workload_api.workloads.queries import WorkloadFilter
 from workload_api.workloads.related import related
 from workload_api.workloads.schemas import (
     ArtifactStatus,
-    CreateWorkloadRequest,
     PromotePlanAnswer,
     ProtonStatusFilter,
     RelatedEntitiesResponse,
-    UpdateWorkloadRequest,
     WorkloadFormatted,
     WorkloadImportance,
     WorkloadListResponse,
@@ -68,7 +67,7 @@ async def _shown(
     openapi_extra=DOCUMENTED,
 )
 async def create_workload(
-    request: Request, response: Response, context: Context, caller: Authenticated, body: CreateWorkloadRequest
+    request: Request, response: Response, context: Context, caller: Authenticated, body: NewWorkload
 ) -> Response:
     """Create a workload from an inline `artifact` (a draft is made with it) or from an `artifactId`.
 
@@ -97,11 +96,18 @@ def _wanted(
     search: Search = None,
     ids: Ids = None,
     created_by: CreatedBy = None,
-    status: Annotated[list[ProtonStatusFilter] | None, Query(description="May repeat.")] = None,
-    importance: Annotated[list[WorkloadImportance] | None, Query(description="May repeat.")] = None,
-    artifact_status: Annotated[list[ArtifactStatus] | None, Query(alias="artifactStatus")] = None,
-    artifact_id: Annotated[str | None, Query(alias="artifactId")] = None,
-    repository_id: Annotated[str | None, Query(alias="repositoryId")] = None,
+    status: Annotated[list[ProtonStatusFilter] | None, Query(description="In one of these states; may repeat.")] = None,
+    importance: Annotated[list[WorkloadImportance] | None, Query(description="One of these; may repeat.")] = None,
+    artifact_status: Annotated[
+        list[ArtifactStatus] | None,
+        Query(alias="artifactStatus", description="Only those on an artifact in one of these states; may repeat."),
+    ] = None,
+    artifact_id: Annotated[
+        str | None, Query(alias="artifactId", description="Only those on this artifact (id).")
+    ] = None,
+    repository_id: Annotated[
+        str | None, Query(alias="repositoryId", description="Only those on an artifact of this repository (id).")
+    ] = None,
     tag_keys: TagKeys = None,
     tag_values: TagValues = None,
 ) -> WorkloadFilter:
@@ -120,7 +126,7 @@ def _wanted(
 
 
 Wanted = Annotated[WorkloadFilter, Depends(_wanted)]
-OrderBy = Annotated[WorkloadSortQueryParam | None, Query(alias="orderBy")]
+OrderBy = Annotated[WorkloadSortQueryParam | None, Query(alias="orderBy", description=ORDER)]
 
 
 @router.get("", summary="List workloads", responses=refusals(400))
@@ -176,7 +182,7 @@ async def update_workload(
     context: Context,
     caller: Authenticated,
     workload_id: WorkloadId,
-    body: UpdateWorkloadRequest,
+    body: WorkloadChanges,
     expected: IfMatch,
 ) -> WorkloadFormatted:
     """Change what is given; nothing is restarted."""
@@ -300,10 +306,13 @@ def _operation(request: Request, workload_id: str, status: str) -> WorkloadOpera
 
 
 @router.get("/{workload_id}/settings", summary="Read a workload's runtime settings", responses=refusals(400, 404))
-async def read_settings(context: Context, caller: Authenticated, workload_id: WorkloadId) -> WorkloadSettingsResponse:
+async def read_settings(
+    response: Response, context: Context, caller: Authenticated, workload_id: WorkloadId
+) -> WorkloadSettingsResponse:
     """The runtime: replicas, autoscaling and resources by container group."""
     async with context.database.read() as session:
         workload = await require_workload(session, caller, workload_id)
+    tag(response, workload)
     return WorkloadSettingsResponse(runtime=runtime_as_answered(workload.runtime))
 
 

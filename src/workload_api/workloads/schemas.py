@@ -27,7 +27,6 @@ __all__ = [
     "RelatedItemID",
     "RequestStats",
     "ResourceTypes",
-    "UpdateSettingsRequest",
     "UpdateWorkloadRequest",
     "WorkloadFormatted",
     "WorkloadImportance",
@@ -87,12 +86,6 @@ class UpdateWorkloadRequest(RequestModel):
     name: Name | None = None
     description: str | None = None
     importance: WorkloadImportance | None = None
-
-
-class UpdateSettingsRequest(RequestModel):
-    """The runtime that a workload moves onto."""
-
-    runtime: WorkloadRuntime
 
 
 class ArtifactInfoFormatted(AnswerModel):

@@ -9,14 +9,20 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from workload_api.artifacts.service import ArtifactContent, create_artifact, lock_artifact
+from workload_api.artifacts.service import (
+    ArtifactContent,
+    create_artifact,
+    draft_in_use,
+    lock_artifact,
+    refuse_draft_in_use,
+)
 from workload_api.bundles.catalog import catalog, with_bundles
 from workload_api.clock import utc_now
 from workload_api.db.changes import mark_changed
 from workload_api.db.locks import locked
 from workload_api.db.models import ArtifactRow, EventRow, ProtonRow, SharedRoleRow, WorkloadRow
 from workload_api.db.types import database_now
-from workload_api.domain.errors import Conflict, FieldError, Unprocessable
+from workload_api.domain.errors import Conflict
 from workload_api.domain.ids import new_id
 from workload_api.domain.transitions import STARTABLE
 from workload_api.domain.versions import ANY_VERSION, Expected
@@ -25,9 +31,11 @@ from workload_api.events.service import event_values
 from workload_api.identity.rights import Caller
 from workload_api.identity.service import grant_ownership, revoke_tokens_of
 from workload_api.identity.targets import lock_workload
+from workload_api.protons.runtime_rules import refuse_too_many_replicas, refuse_unknown_names
+from workload_api.replacements.steps import end_replacements
 from workload_api.settings import Settings
 from workload_api.workloads.lifetime import end_protons
-from workload_api.workloads.limits import refuse_too_many_replicas, refuse_too_many_workloads
+from workload_api.workloads.limits import refuse_too_many_workloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
     runtime = with_bundles(content.runtime, catalog(settings.bundles_file))
     is_draft = artifact.status == "draft"
     if is_draft:
-        await _refuse_second(session, artifact.id)
+        await refuse_draft_in_use(session, artifact.id)
     workload_id, proton_id = new_id(), new_id()
     session.add(
         WorkloadRow(
@@ -96,7 +104,7 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
     except IntegrityError as error:
         # The schema's last guard; only reached if the look above raced with another creation.
         if "draft_artifact_id" in str(error.orig):
-            raise _second(artifact.id) from error
+            raise draft_in_use(artifact.id) from error
         raise
     session.add(
         ProtonRow(
@@ -127,44 +135,6 @@ async def create_workload(session: AsyncSession, caller: Caller, content: Worklo
     )
     mark_changed(session, workload_id)
     return workload_id
-
-
-async def _refuse_second(session: AsyncSession, artifact_id: str) -> None:
-    if (await session.scalars(select(WorkloadRow.id).where(WorkloadRow.draft_artifact_id == artifact_id))).first():
-        raise _second(artifact_id)
-
-
-def _second(artifact_id: str) -> Unprocessable:
-    return Unprocessable(
-        f"A workload lives on the draft artifact {artifact_id} already; a draft backs at most one. Clone the artifact "
-        "or lock it.",
-        code="DRAFT_IN_USE",
-    )
-
-
-def refuse_unknown_names(runtime: dict[str, Any], spec: dict[str, Any]) -> None:
-    """Let through a runtime whose groups and containers are all in the artifact (§4).
-
-    Raises:
-        FieldError: The first name that is not.
-    """
-    known = {
-        group.get("name", "default"): {container.get("name") for container in group.get("containers", ())}
-        for group in spec.get("containerGroups", ())
-    }
-    for number, group in enumerate(runtime.get("containerGroups") or ()):
-        where = ("body", "runtime", "containerGroups", number)
-        name = group.get("name", "default")
-        if name not in known:
-            names = ", ".join(sorted(known))
-            raise FieldError(f"The artifact has no container group {name!r}; it has: {names}.", (*where, "name"), name)
-        for place, container in enumerate(group.get("containers") or ()):
-            if container["name"] not in known[name]:
-                raise FieldError(
-                    f"The container group {name!r} of the artifact has no container {container['name']!r}.",
-                    (*where, "containers", place, "name"),
-                    container["name"],
-                )
 
 
 async def update_workload(
@@ -249,19 +219,18 @@ async def start_workload(session: AsyncSession, caller: Caller, workload_id: str
 async def stop_workload(session: AsyncSession, caller: Caller, workload_id: str) -> None:
     """Want a workload's compute gone, its identity kept; harmless when it is stopped already.
 
+    A replacement in progress ends with it.
+
     Raises:
         NotFound: There is no such workload.
         Forbidden: The caller may not stop it.
-        Unprocessable: A replacement is in progress.
     """
     workload = await lock_workload(session, caller, workload_id, "update")
     if workload.status in ("stopping", "stopped", "terminated"):
         return
     if workload.replacement_id is not None:
-        raise Unprocessable(
-            f"A replacement of the workload {workload_id} is in progress; wait for it to end or cancel it.",
-            code="REPLACEMENT_IN_PROGRESS",
-        )
+        await end_replacements(session, [workload_id], "The workload was stopped.")
+        await end_protons(session, [workload_id], but_active=True)
     proton = await _active_proton(session, workload_id)
     proton.desired_state, proton.status, proton.running_since = "stopped", "stopping", None
     proton.generation += 1

@@ -6,6 +6,7 @@ from workload_api.db.models.base import Base
 from workload_api.db.models.controllers import ControllerRow
 from workload_api.db.models.credentials import CredentialRow
 from workload_api.db.models.events import EventRow
+from workload_api.db.models.gateways import RequestsUnderWayRow
 from workload_api.db.models.idempotency import IdempotencyKeyRow
 from workload_api.db.models.identity import (
     GroupMemberRow,
@@ -15,7 +16,8 @@ from workload_api.db.models.identity import (
     TokenRow,
     UserRow,
 )
-from workload_api.db.models.protons import ProtonRow
+from workload_api.db.models.logs import LogLineRow, LogSourceRow, WorkloadLogRow
+from workload_api.db.models.protons import ProtonRow, ProtonUsageRow
 from workload_api.db.models.replacements import ReplacementRow
 from workload_api.db.models.search import SearchTextRow
 from workload_api.db.models.statistics import RequestCountRow, ResponseTimeRow
@@ -35,15 +37,20 @@ __all__ = [
     "GroupMemberRow",
     "GroupRow",
     "IdempotencyKeyRow",
+    "LogLineRow",
+    "LogSourceRow",
     "OrganizationRow",
     "ProtonRow",
+    "ProtonUsageRow",
     "ReplacementRow",
     "RequestCountRow",
+    "RequestsUnderWayRow",
     "ResponseTimeRow",
     "SearchTextRow",
     "SharedRoleRow",
     "TagRow",
     "TokenRow",
     "UserRow",
+    "WorkloadLogRow",
     "WorkloadRow",
 ]

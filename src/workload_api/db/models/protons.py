@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workload_api.db.models.base import Base, Changed, one_of
 from workload_api.domain.words import DesiredState, ProtonRole, ProtonStatus
 
 _AT_WORK = text("NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))")
+
+_LEAVING = text("role IS NULL AND desired_state = 'running'")
+"""What was replaced, or goes with a cancelled replacement, and may still have requests under way."""
 
 
 class ProtonRow(Changed, Base):
@@ -38,6 +41,7 @@ class ProtonRow(Changed, Base):
             sqlite_where=_AT_WORK,
             postgresql_where=_AT_WORK,
         ),
+        Index("ix_protons_leaving", "id", sqlite_where=_LEAVING, postgresql_where=_LEAVING),
     )
 
     workload_id: Mapped[str] = mapped_column(ForeignKey("workloads.id", ondelete="CASCADE"))
@@ -61,3 +65,16 @@ class ProtonRow(Changed, Base):
     running_since: Mapped[datetime | None]
     controller_id: Mapped[str | None] = mapped_column(ForeignKey("controllers.id", ondelete="SET NULL"))
     """Which controller looks after it, as long as that one's lease holds."""
+
+
+class ProtonUsageRow(Base):
+    """What a proton's replicas use, as last measured: a table of its own, since it changes all the time."""
+
+    __tablename__ = "proton_usages"
+
+    proton_id: Mapped[str] = mapped_column(ForeignKey("protons.id", ondelete="CASCADE"), primary_key=True)
+    cpu_nanocores: Mapped[int] = mapped_column(BigInteger)
+    memory_bytes: Mapped[int] = mapped_column(BigInteger)
+    network_received_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    network_sent_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    measured_at: Mapped[datetime]

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from workload_api.clock import utc_now
 from workload_api.db.models.base import Base, Changed, one_of
+from workload_api.db.types import UtcDateTime
 from workload_api.domain.words import UNFINISHED_REPLACEMENT, ReplacementReason, ReplacementStatus
 
 _UNFINISHED = text("status IN ({})".format(", ".join(f"'{word}'" for word in sorted(UNFINISHED_REPLACEMENT))))
@@ -48,3 +50,7 @@ class ReplacementRow(Changed, Base):
     deployed_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
     switched_at: Mapped[datetime | None]
+    status_since: Mapped[datetime] = mapped_column(UtcDateTime(), default=utc_now)
+    """When its present status began."""
+    deleted_at: Mapped[datetime | None]
+    """Set once a cancelled one is undone."""

@@ -29,6 +29,12 @@ def observe_proton(proton: Path, proton_id: str) -> ProtonObservation:
     )
 
 
+def commands_of(observation: ProtonObservation) -> list[int]:
+    """The processes of a proton's running containers."""
+    containers = (container for replica in observation.replicas for container in replica.containers)
+    return [container.pid for container in containers if container.pid is not None]
+
+
 def observe_replica(replica: ReplicaFiles) -> ReplicaObservation:
     """See how a replica is now. One that is being stopped is not ready, whatever it still answers."""
     metas: list[Record] = replica.meta["containers"]

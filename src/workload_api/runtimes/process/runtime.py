@@ -6,10 +6,9 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import datetime
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -20,10 +19,11 @@ from workload_api.runtimes.protocol import LogLine, ProtonObservation, ProtonSpe
 from .files import LOGS, make_directory, proton_directory, replicas_of
 from .launch import Launcher, reap
 from .logs import last_lines, read_lines
-from .observing import observe_proton
+from .observing import commands_of, observe_proton
 from .probing import Prober, Target
 from .reconciling import BackOff, Outcome, Reconciler
 from .stopping import OVERDUE_SECONDS, advance_stop, empty_trash, has_replica, mark_stopping
+from .usage import Meter
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,6 @@ RETRY_SECONDS = 2.0
 STOP_POLL_SECONDS = 0.05
 STOP_MARGIN_SECONDS = 10.0
 """How long after the grace period a replica may take to be gone."""
-_BATCH = 500
 _STRIPES = 64
 
 
@@ -57,6 +56,7 @@ class ProcessRuntime:
         backoff_initial: float = 1.0,
         backoff_max: float = 300.0,
         backoff_reset_after: float = 600.0,
+        usage_seconds: float = 10.0,
     ) -> None:
         """Set the runtime up; nothing is read or written yet.
 
@@ -66,6 +66,7 @@ class ProcessRuntime:
             backoff_initial: Seconds until a container that ended is started again; doubled with each further end.
             backoff_max: The longest wait, in seconds.
             backoff_reset_after: Seconds that a start must last for the wait to be the initial one again.
+            usage_seconds: Seconds between two measurements of what a proton uses.
         """
         self._state_dir = state_dir.absolute()
         launcher = Launcher(self._state_dir, log_limit_bytes)
@@ -78,6 +79,7 @@ class ProcessRuntime:
         self._probers: dict[Path, tuple[Target, asyncio.Task[None]]] = {}
         # Passes, stops and hand-overs of one proton exclude each other.
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
+        self._meter = Meter(usage_seconds)
         self._wake = asyncio.Event()
         self._closing = False
         self._driver: asyncio.Task[None] | None = None
@@ -146,16 +148,19 @@ class ProcessRuntime:
     def _let_go(self, proton_id: str) -> None:
         with self._lock(proton_id):  # A pass that is under way ends first.
             self._reconciler.forget(proton_id)
+        self._meter.forget(proton_id)
 
     async def observe(self, proton_ids: Collection[str]) -> dict[str, ProtonObservation]:
         """How these protons are now, whoever drives them: see :meth:`Runtime.observe`."""
         return await asyncio.to_thread(self._observe, list(proton_ids))
 
     def _observe(self, proton_ids: list[str]) -> dict[str, ProtonObservation]:
-        return {
+        found = {
             proton_id: observe_proton(proton_directory(self._state_dir, proton_id), proton_id)
             for proton_id in proton_ids
         }
+        usages = self._meter.measure({proton_id: commands_of(seen) for proton_id, seen in found.items()})
+        return {proton_id: replace(seen, usage=usages.get(proton_id)) for proton_id, seen in found.items()}
 
     async def remove(self, proton_id: str, grace_seconds: float) -> None:
         """Stop all replicas of a proton, of every generation, and delete their files; the output stays readable.
@@ -218,17 +223,9 @@ class ProcessRuntime:
         except FileNotFoundError:
             return frozenset()
 
-    async def logs(self, proton_id: str, since: datetime | None = None) -> AsyncIterator[LogLine]:
-        """The kept lines of a proton's output, oldest first, up to now; also of one that was removed.
-
-        Args:
-            proton_id: The proton.
-            since: Leave out lines before this time.
-        """
-        lines = read_lines(proton_directory(self._state_dir, proton_id), since)
-        while batch := await asyncio.to_thread(lambda: list(islice(lines, _BATCH))):
-            for line in batch:
-                yield line
+    async def logs(self, proton_id: str, after: Mapping[str, str], limit: int) -> list[LogLine]:
+        """The kept lines of a proton's output after these positions: see :meth:`Runtime.logs`."""
+        return await asyncio.to_thread(read_lines, proton_directory(self._state_dir, proton_id), after, limit)
 
     async def tail(self, proton_id: str, lines: int = 30) -> list[str]:
         """The last lines of a proton's output, oldest first, without times; also of one that was removed."""

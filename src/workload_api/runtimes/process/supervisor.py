@@ -31,6 +31,8 @@ from typing import IO, Any
 MAX_LINE_BYTES = 64 * 1024
 """A longer line of output is cut into pieces of this size."""
 MEMORY_PERIOD_SECONDS = 1.0
+LOG_HEAD_BYTES = 22
+"""The first line of a file of output: ``#``, twenty digits, line end."""
 DRAIN_SECONDS = 2.0
 """How long is waited for the end of the output once every process of the container is gone."""
 _PR_SET_PDEATHSIG = 1
@@ -97,11 +99,18 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def log_base(file: int) -> int | None:
+    """How many bytes of output there were before an open file of it, as its first line says; ``None`` without one."""
+    head = os.pread(file, LOG_HEAD_BYTES, 0)
+    return int(head[1:-1]) if len(head) == LOG_HEAD_BYTES and head[:1] == b"#" and head[1:-1].isdigit() else None
+
+
 class LogFile:
     """The kept output of a container: one line is ``<RFC 3339 time> <stdout|stderr> <text>``.
 
     The current file and one older one together stay within ``limit`` bytes. A full disk loses lines (they are
-    counted, and the count is written once there is room), never the container.
+    counted, and the count is written once there is room), never the container. The first line of a file is ``#``
+    and how many bytes there were before it in all, so that every byte of the output has a number of its own.
     """
 
     def __init__(self, directory: Path, limit: int) -> None:
@@ -152,12 +161,35 @@ class LogFile:
             self._file = None
             self._path.replace(self._old)
         if self._file is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._file = os.open(self._path, flags, 0o600)
-            self._size = os.fstat(self._file).st_size
+            self._open()
+        assert self._file is not None
         written = os.write(self._file, data)
         self._size += written
         return written
+
+    def _open(self) -> None:
+        file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(file).st_size == 0:
+                head = b"#%0*d\n" % (LOG_HEAD_BYTES - 2, self._bytes_before())
+                if os.write(file, head) < len(head):
+                    os.truncate(file, 0)
+                    raise OSError("no room for the first line")
+            self._size = os.fstat(file).st_size
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+
+    def _bytes_before(self) -> int:
+        try:
+            older = os.open(self._old, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return 0
+        try:
+            return (log_base(older) or 0) + os.fstat(older).st_size
+        finally:
+            os.close(older)
 
 
 class LineSplitter:
