@@ -82,7 +82,9 @@ def upgrade() -> None:
     name_type = sa.Text(collation="C") if stored else sa.Text()
     op.add_column(
         "workloads",
-        sa.Column("artifact_state", sa.String(length=16), sa.Computed(ARTIFACT_STATE, persisted=stored), nullable=False),
+        sa.Column(
+            "artifact_state", sa.String(length=16), sa.Computed(ARTIFACT_STATE, persisted=stored), nullable=False
+        ),
     )
     for table, columns in AFTER.items():
         op.execute(
@@ -243,7 +245,13 @@ def _sqlite() -> Iterator[str]:
         for name, event, moment, when, resource_id in (
             ("added", f"INSERT ON {table}", "NEW", has_roles, "id"),
             ("shared", "INSERT ON shared_roles", "NEW", f"NEW.resource_type = '{kind}'", "resource_id"),
-            ("reshared", "UPDATE OF role, subject_id ON shared_roles", "NEW", f"NEW.resource_type = '{kind}'", "resource_id"),
+            (
+                "reshared",
+                "UPDATE OF role, subject_id ON shared_roles",
+                "NEW",
+                f"NEW.resource_type = '{kind}'",
+                "resource_id",
+            ),
             ("unshared", "DELETE ON shared_roles", "OLD", f"OLD.resource_type = '{kind}'", "resource_id"),
         ):
             resource = f"{moment}.{resource_id}"

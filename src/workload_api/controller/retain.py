@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from workload_api.db.audiences import add_up, forget_unused
 from workload_api.clock import utc_now
+from workload_api.db.audiences import add_up, forget_unused
 from workload_api.db.engine import Database
 from workload_api.db.locks import locked
 from workload_api.db.models import (

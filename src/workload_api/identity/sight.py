@@ -38,7 +38,7 @@ _NAMED: Final = 50
 
 
 PLANNING: Final = {"plan_cache_mode": "force_custom_plan", "random_page_cost": "1.1"}
-"""How PostgreSQL plans what a list asks, until the end of the transaction: for the very values that are asked for, since
+"""How PostgreSQL plans what a list asks, until the end of the transaction: for the very values that are asked for, as
 a plan for any status or tag reads far too much for a rare one; and knowing that indexes lie in memory as much as tables
 do."""
 
