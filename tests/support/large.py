@@ -127,10 +127,7 @@ async def fill(
             "spec": words["json"].replace("{}", _SPEC.replace(":", "\\:")),
             "runtime": words["json"],
         }
-        values = {
-            "count": count,
-            "shared": shared,
-        }
+        values: dict[str, object] = {"count": count, "shared": shared}
         # The first makes the audience that the others are given at once: the triggers find nothing to put right.
         for values["first"], values["last"] in ((0, 0), (1, count - 1)):
             for slot, kind in enumerate(KINDS):
