@@ -310,13 +310,13 @@ number = st.integers(0, 1000)
 
 
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
-@given(steps=st.lists(st.tuples(number, st.tuples(number, number, number)), min_size=15, max_size=40))
+@given(steps=st.lists(st.tuples(number, st.tuples(number, number, number)), min_size=15, max_size=30))
 def test_lists_are_what_the_roles_say(database_url: str, steps: list[tuple[int, Numbers]]) -> None:
     async def all_steps() -> None:
         async with opened(database_url) as database:

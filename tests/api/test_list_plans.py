@@ -235,8 +235,8 @@ def _outline(node: dict[str, Any]) -> str:
 
 
 async def _sqlite_scans(connection: AsyncConnection, statement: Statement, *, ordered: bool) -> list[str]:
-    rows = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1])).all()
-    steps = [str(row[3]) for row in rows]
+    rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1])
+    steps = [str(step) for step in rows.scalars(3)]
     for step in steps:
         scan = re.match(r"SCAN (\w+?)(_\d+)?\b(.*)", step)
         whole = scan is not None and scan[1] in LARGE
@@ -287,3 +287,16 @@ async def test_every_filter_and_order_is_served_by_an_index(data: Data) -> None:
         who = {"owner": data.owner, "colleague": data.colleague, "guest": data.guest}
         found = await problems(database, who, cases(data))
         assert not found, "\n".join(found)
+
+
+async def test_a_list_takes_a_fixed_number_of_statements(data: Data) -> None:
+    """However long the page: what belongs to its rows is read for all of them at once."""
+    most = {"workloads": 7, "artifacts": 5, "repositories": 6}
+    everything = [case for case in cases(data) if case.order_by in (None, "name")]
+    async with opened(data.url) as database:
+        for case in everything:
+            for limit in (2, 100):
+                with captured(database) as sent:
+                    async with database.read() as session:
+                        await ask(session, data.owner, case, limit)
+                assert len(sent) <= most[case.path], (case.name, limit, [statement for statement, _ in sent])

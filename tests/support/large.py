@@ -59,7 +59,7 @@ _STATEMENTS = (
 )
 _OF_EACH = (
     """INSERT INTO tags (id, resource_type, resource_id, name, value, created_at)
-    SELECT {row_id}, '{kind}', {kind_id}, 'team', 'team ' || n % 50, {created} FROM {numbers}""",
+    SELECT {row_id}, '{kind}', {kind_id}, 'team', 'team ' || (n % 50), {created} FROM {numbers}""",
     """INSERT INTO search_texts (resource_type, resource_id, text)
     SELECT '{kind}', {kind_id}, {name} || ' common rare' || n || 'x ' || {kind_id} FROM {numbers}""",
     """INSERT INTO shared_roles (id, resource_type, resource_id, subject_type, subject_id, role, created_at)
@@ -117,7 +117,7 @@ async def fill(
             },
             "numbers": words["numbers"],
             "creator": "CASE WHEN n % 100 = 0 THEN '" + (other or caller.user_id) + f"' ELSE '{caller.user_id}' END",
-            "name": "'name ' || n * 7919 % :count / 3",
+            "name": "'name ' || (n * 7919 % :count / 3)",
             "type": "CASE WHEN n % 20 = 0 THEN 'agent' ELSE 'service' END",
             "importance": "CASE n % 4 WHEN 0 THEN 'critical' WHEN 1 THEN 'high' WHEN 2 THEN 'moderate' ELSE 'low' END",
             "status": "CASE WHEN n % 10 < 8 THEN 'running' WHEN n % 10 = 8 THEN 'stopped' ELSE 'errored' END",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -55,18 +56,18 @@ class ArtifactFilter:
     tag_values: Sequence[str] | None = field(default=None, kw_only=True)
 
     def conditions(
-        self, table: type[ArtifactRow] | type[ArtifactRepositoryRow], *, few: bool = False
+        self, table: type[ArtifactRow] | type[ArtifactRepositoryRow], *, one_by_one: bool = False
     ) -> list[ColumnElement[bool]]:
         """The SQL conditions that rows must meet besides being seen.
 
         Args:
             table: Which rows.
-            few: Those that are seen are few.
+            one_by_one: Few rows are looked at: see what belongs to each, and not first to which it all belongs.
         """
         kind: ResourceType = "artifact" if table is ArtifactRow else "artifact_repository"
-        found = tagged(kind, table.id, self.tag_names, self.tag_values)
+        found = tagged(kind, table.id, self.tag_names, self.tag_values, one_by_one=one_by_one)
         if self.search:
-            found.append(holds(self.search, kind, table.id, one_by_one=few))
+            found.append(holds(self.search, kind, table.id, one_by_one=one_by_one))
         if self.ids:
             found.append(table.id.in_(self.ids))
         for column, value in (
@@ -126,7 +127,7 @@ async def list_artifacts(
 ) -> tuple[list[ArtifactView], int]:
     """A page of the artifacts that the caller may see, and how many there are in all; the newest first by default."""
     sight = await sight_of(session, caller, ArtifactRow)
-    filters = wanted.conditions(ArtifactRow, few=sight.few)
+    filters = partial(wanted.conditions, ArtifactRow)
     ids, total = await find_page(session, sight, filters, _ARTIFACT_KEYS, order_by, paging)
     if not ids:
         return [], total
@@ -156,7 +157,7 @@ async def list_repositories(
 ) -> tuple[list[RepositoryView], int]:
     """A page of the repositories that the caller may see, and how many there are in all; newest first by default."""
     sight = await sight_of(session, caller, ArtifactRepositoryRow)
-    filters = wanted.conditions(ArtifactRepositoryRow, few=sight.few)
+    filters = partial(wanted.conditions, ArtifactRepositoryRow)
     ids, total = await find_page(session, sight, filters, _REPOSITORY_KEYS, order_by, paging)
     if not ids:
         return [], total

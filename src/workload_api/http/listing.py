@@ -7,7 +7,7 @@ order is by a column and then by id, so that it is total.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,13 +20,24 @@ from workload_api.identity.sight import Sight
 DEEP = 10_000
 """From so many rows on it pays to come from the other end, where that is nearer."""
 
+DENSE = 20
+"""Where more than one in so many rows meets the filters, a page is full before many are looked at, one by one."""
+
+
+class Filters(Protocol):
+    """The conditions that rows must meet besides being seen."""
+
+    def __call__(self, *, one_by_one: bool) -> Sequence[ColumnElement[bool]]:
+        """Written for few rows that are looked at one by one, or for many."""
+
+
 Keys = Mapping[str, InstrumentedAttribute[Any]]
 
 
 async def find_page(
     session: AsyncSession,
     sight: Sight,
-    filters: Sequence[ColumnElement[bool]],
+    filters: Filters,
     keys: Keys,
     order_by: str | None,
     paging: Paging,
@@ -43,13 +54,16 @@ async def find_page(
     """
     if not sight.total:
         return [], 0
-    conditions = [sight.condition(), *filters]
+    narrowed = filters(one_by_one=sight.few)
+    conditions = [sight.condition(), *narrowed]
     total = sight.total
-    if filters:
+    if narrowed:
         total = await session.scalar(select(func.count()).select_from(sight.table).where(*conditions)) or 0
     limit = min(paging.limit, total - paging.offset)
     if limit <= 0:
         return [], total
+    if not sight.few and paging.offset < DEEP and total * DENSE > sight.total:
+        conditions = [sight.condition(), *filters(one_by_one=True)]
     asked = order_by or "-createdAt"
     descending, name = asked.startswith("-"), asked.removeprefix("-")
     # Near the end of a long list it is quicker to come from there.

@@ -5,7 +5,17 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from workload_api.db.models import GroupMemberRow, GroupRow, OrganizationRow, SharedRoleRow, UserRow
+from workload_api.db.locks import locked
+from workload_api.db.models import (
+    ArtifactRepositoryRow,
+    ArtifactRow,
+    GroupMemberRow,
+    GroupRow,
+    OrganizationRow,
+    SharedRoleRow,
+    UserRow,
+    WorkloadRow,
+)
 from workload_api.domain.errors import Conflict, NotFound, Unprocessable
 
 
@@ -82,6 +92,10 @@ async def delete_group(session: AsyncSession, name: str, organization: str) -> G
         NotFound: There is no such group.
     """
     group = await _group(session, name, organization)
+    # The resources before their roles, as everybody does who changes one: else two may wait for each other.
+    held = select(SharedRoleRow.resource_id).where(SharedRoleRow.subject_id == group.id)
+    for table in (WorkloadRow, ArtifactRow, ArtifactRepositoryRow):
+        await session.execute(locked(select(table.id).where(table.id.in_(held)).order_by(table.id)))
     await session.execute(delete(SharedRoleRow).where(SharedRoleRow.subject_id == group.id))
     await session.delete(group)
     return group

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -29,8 +29,18 @@ def tagged(
     resource_id: InstrumentedAttribute[str],
     names: Sequence[str] | None,
     values: Sequence[str] | None,
+    *,
+    one_by_one: bool = False,
 ) -> list[ColumnElement[bool]]:
-    """The condition that a resource has a tag with one of the names and one of the values; none where both are open."""
+    """The condition that a resource has a tag with one of the names and one of the values; none where both are open.
+
+    Args:
+        resource_type: Of which kind the rows are.
+        resource_id: Their ids.
+        names: Of the tag.
+        values: Of the tag.
+        one_by_one: Look at the tags of each row; right where they are few, however many have such a tag.
+    """
     wanted: list[ColumnElement[bool]] = []
     if names:
         wanted.append(TagRow.name.in_(names))
@@ -38,4 +48,6 @@ def tagged(
         wanted.append(TagRow.value.in_(values))
     if not wanted:
         return []
+    if one_by_one:
+        return [exists().where(TagRow.resource_id == resource_id, *wanted)]
     return [resource_id.in_(select(TagRow.resource_id).where(TagRow.resource_type == resource_type, *wanted))]

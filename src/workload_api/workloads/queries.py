@@ -105,15 +105,15 @@ class WorkloadFilter:
     tag_names: Sequence[str] | None = None
     tag_values: Sequence[str] | None = None
 
-    def conditions(self, *, few: bool = False) -> list[ColumnElement[bool]]:
+    def conditions(self, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
         """The SQL conditions that rows must meet besides being seen, on columns of workloads alone.
 
         Args:
-            few: The rows that are seen are few.
+            one_by_one: Few rows are looked at: see what belongs to each, and not first to which it all belongs.
         """
-        found = tagged("workload", WorkloadRow.id, self.tag_names, self.tag_values)
+        found = tagged("workload", WorkloadRow.id, self.tag_names, self.tag_values, one_by_one=one_by_one)
         if self.search:
-            found.append(holds(self.search, "workload", WorkloadRow.id, one_by_one=few))
+            found.append(holds(self.search, "workload", WorkloadRow.id, one_by_one=one_by_one))
         if self.importance:
             found.append(WorkloadRow.importance_rank.in_([_RANKS[each] for each in self.importance]))
         if self.artifact_status and len(set(self.artifact_status)) == 1:
@@ -164,7 +164,7 @@ async def list_workloads(
 ) -> tuple[list[WorkloadView], int]:
     """A page of the workloads that the caller may see, and how many there are in all; the newest first by default."""
     sight = await sight_of(session, caller, WorkloadRow)
-    ids, total = await find_page(session, sight, wanted.conditions(few=sight.few), _SORT_KEYS, order_by, paging)
+    ids, total = await find_page(session, sight, wanted.conditions, _SORT_KEYS, order_by, paging)
     if not ids:
         return [], total
     rows = {row[0].id: row for row in await session.execute(_views(caller, settings).where(WorkloadRow.id.in_(ids)))}

@@ -77,7 +77,7 @@ async def totals(
         in_flight: Requests under way, by proton.
     """
     sight = await sight_of(session, caller, WorkloadRow)
-    conditions = [sight.condition(), *wanted.conditions(few=sight.few)]
+    conditions = [sight.condition(), *wanted.conditions(one_by_one=sight.few)]
     grouped = (
         select(WorkloadRow.status, WorkloadRow.importance, func.count())
         .where(*conditions)
