@@ -216,8 +216,8 @@ async def delete_workload(
 ) -> Response:
     """Delete a workload: it is gone at once, its replicas are taken down behind it."""
     async with context.database.write() as session:
-        await service.delete_workload(session, caller, workload_id, expected)
-    return Response(status_code=204)
+        stuck = await service.delete_workload(session, caller, workload_id, expected)
+    return JSONResponse({"detail": " ".join(stuck)}) if stuck else Response(status_code=204)
 
 
 @router.post(
