@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +76,7 @@ def attack(server: ServerProcess, prepared: Prepared, directory: Path, bounds: B
     command += [f"{server.url}/api/v2/openapi.json", "--no-color", "--report", "json"]
     command += ["--report-json-path", str(report)]
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks"}
+    environment["FUZZ_PREPARED"] = json.dumps(asdict(prepared))
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, check=False, errors="replace"
     )
@@ -111,8 +112,10 @@ def _config(server: ServerProcess, prepared: Prepared, bounds: Bounds) -> Iterat
             yield f"[dictionaries.{kind}_{name}]"
             yield f"values = {json.dumps(values)}"
     yield from _parameters("parameters", "kept", prepared.kept)
+    # What is deleted whole; there are more paths that take DELETE.
     yield "[[operations]]"
     yield 'include-method = "DELETE"'
+    yield 'include-path-regex = "^/api/v2/[^/]+/[^/]+$"'
     yield from _parameters("operations.parameters", "expendable", prepared.expendable)
 
 

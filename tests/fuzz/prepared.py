@@ -1,29 +1,39 @@
-"""What is there before generated requests come, so that they get past 404: their ids, by the parameters that take them."""
+"""What is there before generated requests come, so that they get past 404."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 from tests.support import payloads
 from tests.support.server import ServerProcess
 
-UNKNOWN: Final = "0123456789abcdef01234567"
-
 Json = dict[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Prepared:
-    """Ids by the names of parameters; some stay, some may be deleted."""
+    """Ids by the names of the path parameters that take them.
 
-    kept: dict[str, list[str]] = field(default_factory=dict)
-    """What generated requests may change, but not delete."""
-    expendable: dict[str, list[str]] = field(default_factory=dict)
-    """What they may delete."""
+    Attributes:
+        kept: What generated requests may change, but not delete.
+        expendable: What they may delete.
+        user_id: Somebody who roles can be given to.
+        draft_artifact_id: What can be changed again and again.
+        locked_artifact_id: What any number of workloads can run on.
+        protons: The proton of each workload.
+    """
+
+    kept: Mapping[str, list[str]]
+    expendable: Mapping[str, list[str]]
+    user_id: str
+    draft_artifact_id: str
+    locked_artifact_id: str
+    protons: Mapping[str, str]
 
 
 def prepare(server: ServerProcess, *, expendable: int = 5) -> Prepared:
@@ -33,16 +43,18 @@ def prepare(server: ServerProcess, *, expendable: int = 5) -> Prepared:
         server: A running server with a controller.
         expendable: How many of each kind may be deleted.
     """
+    added = server.command("user", "add", "somebody@example.test")
+    assert added.returncode == 0, added.stderr
     base_url = f"{server.url}/api/v2"
     with httpx.Client(base_url=base_url, headers=server.headers, timeout=30, trust_env=False) as client:
-        return _Maker(client).make(expendable)
+        return _Maker(client).make(expendable, added.stdout.split()[0])
 
 
 class _Maker:
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def make(self, expendable: int) -> Prepared:
+    def make(self, expendable: int, user_id: str) -> Prepared:
         draft, locked, stopped = (self._workload(name) for name in ("draft", "locked", "stopped"))
         for workload in (draft, locked, stopped):
             self._reach(workload["id"], "running")
@@ -55,26 +67,29 @@ class _Maker:
         free = self._done("POST", "/artifacts", payloads.artifact("free"))
         workloads = [draft, locked, stopped]
         kept = {
-            "workload_id": [workload["id"] for workload in workloads] + [UNKNOWN],
-            "proton_id": [workload["protonId"] for workload in workloads] + [UNKNOWN],
-            "artifact_id": [workload["artifactId"] for workload in workloads] + [free["id"], UNKNOWN],
+            "workload_id": [workload["id"] for workload in workloads],
+            "proton_id": [workload["protonId"] for workload in workloads],
+            "artifact_id": [workload["artifactId"] for workload in workloads],
             "artifact_repository_id": [
                 *(workload["artifact"]["artifactRepositoryId"] for workload in workloads),
                 free["artifactRepositoryId"],
-                UNKNOWN,
             ],
-            "credential_id": [self._credential("kept"), UNKNOWN],
+            "credential_id": [self._credential("kept")],
         }
         spare = [self._done("POST", "/artifacts", payloads.artifact("spare")) for _ in range(2 * expendable)]
         half = spare[expendable:]
         return Prepared(
             kept,
-            {
+            expendable={
                 "workload_id": [self._workload("spare", artifactId=one["id"])["id"] for one in spare[:expendable]],
                 "artifact_id": [one["id"] for one in half[::2]],
                 "artifact_repository_id": [one["artifactRepositoryId"] for one in half[1::2]],
                 "credential_id": [self._credential(f"spare {number}") for number in range(expendable)],
             },
+            user_id=user_id,
+            draft_artifact_id=free["id"],
+            locked_artifact_id=locked["artifactId"],
+            protons={workload["id"]: workload["protonId"] for workload in workloads},
         )
 
     def _workload(self, name: str, **fields: Any) -> Json:
