@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from itertools import count
+from itertools import chain, count
 from typing import Any
 from zlib import crc32
 
@@ -18,12 +18,14 @@ from tests.fuzz.fitting import fit
 from tests.fuzz.prepared import Prepared
 
 PREPARED = Prepared(**json.loads(os.environ["FUZZ_PREPARED"]))
+_standing = {PREPARED.draft_artifact_id, *chain.from_iterable(PREPARED.kept.values())}
 _numbers = count()
 
 
 @schemathesis.hook
-def before_call(_context: HookContext, case: Case[Any, Any], _kwargs: dict[str, Any]) -> None:
+def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
     """Let most requests that fit their schema fit what no schema can say; which ones is decided by their content."""
+    _spare(case)
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     path, query, headers = case.path_parameters, case.query, case.headers
@@ -33,7 +35,7 @@ def before_call(_context: HookContext, case: Case[Any, Any], _kwargs: dict[str, 
     if isinstance(case.body, dict):
         case.body = fit(case.body, PREPARED, path)
         if case.method == "POST" and "credentialType" in case.body:
-            case.body["name"] = f"{case.body['name'][:50]} {next(_numbers)}"
+            case.body["name"] = f"{str(case.body['name'])[:50]} {next(_numbers)}"
     proton_id = PREPARED.protons.get(path.get("workload_id", ""))
     if proton_id is not None:
         path.update({"proton_id": proton_id} if "proton_id" in path else {})
@@ -46,8 +48,16 @@ def before_call(_context: HookContext, case: Case[Any, Any], _kwargs: dict[str, 
         headers["If-Match"] = "*"
 
 
+def _spare(case: Case[Any]) -> None:
+    """Let nothing be deleted that the rest of the run needs: ids come out of answers, too."""
+    name = case.operation.path.rpartition("/")[2].strip("{}")
+    if case.method == "DELETE" and case.path_parameters.get(name) in _standing:
+        spare = PREPARED.expendable[name]
+        case.path_parameters[name] = spare[next(_numbers) % len(spare)]
+
+
 @schemathesis.check
-def refused_by_a_rule(_context: CheckContext, response: Response, case: Case[Any, Any]) -> bool | None:
+def refused_by_a_rule(_context: CheckContext, response: Response, case: Case[Any]) -> bool | None:
     """Data that fits the document is refused by a rule that no schema can say, never for its form."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code not in (400, 422):
         return None
