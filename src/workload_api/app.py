@@ -28,7 +28,7 @@ from workload_api.http.context import ServerContext
 from workload_api.http.docs_pages import add_docs, add_openapi_yaml
 from workload_api.http.errors import AnsweredFaults, add_error_handlers
 from workload_api.http.health import router as health
-from workload_api.http.middleware import BodyBounds, OneSlash, RequestIds
+from workload_api.http.middleware import BodyBounds, OneSlash, RequestIds, SaneHeads
 from workload_api.http.openapi import add_headers, add_links, drop_nulls
 from workload_api.identity.authentication import Authenticator
 from workload_api.identity.operations import in_words
@@ -162,7 +162,7 @@ class Server:
         app = api(context)
         app.router.lifespan_context = self._lifespan
         bounded = BodyBounds(AnsweredFaults(app), settings.body_limit, settings.body_timeout.total_seconds())
-        self._app = RequestIds(_Dispatch(OneSlash(bounded), self._gateway))
+        self._app = RequestIds(_Dispatch(SaneHeads(OneSlash(bounded)), self._gateway))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection event."""

@@ -18,6 +18,7 @@ from workload_api.domain.errors import DomainError
 log = structlog.get_logger(__name__)
 
 _ECHO_LIMIT = 1000
+_MOST_PROBLEMS = 100
 _FAULT_ANSWERED = "fault_answered"
 _CODES = {400: "BAD_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 
@@ -51,7 +52,7 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
             "type": problem["type"],
             "input": _echo(problem.get("input")),
         }
-        for problem in error.errors()
+        for problem in error.errors()[:_MOST_PROBLEMS]
     ]
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
