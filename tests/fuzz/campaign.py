@@ -56,8 +56,18 @@ class Outcome:
         return (
             f"{operations['tested']} of {operations['total']} operations, {cases['generated']} cases, "
             f"{cases['unique_failures']} failures, {len(self.report['errors'])} errors, "
-            f"{self.report['running_time']:.0f} s, seed {self.report['seed']}"
+            f"{self.report['running_time']:.0f} s, seed {self.report['seed']}; "
+            f"never accepted: {', '.join(sorted(self.never_accepted)) or 'none'}"
         )
+
+    @property
+    def never_accepted(self) -> set[str]:
+        """The operations that answered no request with success, as far as single requests go."""
+        return {
+            operation
+            for operation, phases in self.report["valid_rates"].items()
+            if not any(rate["accepted"] for rate in phases.values())
+        }
 
 
 def attack(server: ServerProcess, prepared: Prepared, directory: Path, bounds: Bounds) -> Outcome:
