@@ -69,6 +69,12 @@ class RequestIds:
                 )
 
 
+def _encodings(scope: Scope) -> set[bytes]:
+    """What the body went through, as ``Content-Encoding`` and ``Transfer-Encoding`` say."""
+    said = [value for name, value in scope["headers"] if name in (b"content-encoding", b"transfer-encoding")]
+    return {coding.strip().lower() for value in said for coding in value.split(b",")}
+
+
 async def _refuse(
     send: Send,
     status: int,
@@ -106,9 +112,8 @@ class SaneHeads:
                 text = f"The headers are over the limit of {_MOST_HEADERS} bytes."
                 await _refuse(send, 431, text, "HEADERS_TOO_LARGE")
                 return
-            encoding = (header(scope, b"content-encoding") or b"identity").strip().lower()
-            if encoding not in (b"", b"identity"):
-                text = "Bodies are taken uncompressed only; leave out Content-Encoding."
+            if not _encodings(scope) <= {b"", b"identity", b"chunked"}:
+                text = "Bodies are taken uncompressed only; leave out Content-Encoding and Transfer-Encoding."
                 only = [(b"accept-encoding", b"identity")]
                 await _refuse(send, 415, text, "UNSUPPORTED_CONTENT_ENCODING", headers=only)
                 return
