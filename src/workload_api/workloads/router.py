@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.artifacts.router import ORDER, CreatedBy, Ids, Search, TagKeys, TagValues, content_of
 from workload_api.http.context import Authenticated, Context, ServerContext
-from workload_api.http.idempotency import DOCUMENTED, answer_once
+from workload_api.http.idempotency import DOCUMENTED, answer_once, sane_key
 from workload_api.http.json_route import JsonRoute, refuse_body
 from workload_api.http.paging import Paged, client_base_url, public_base_url
 from workload_api.http.preconditions import IfMatch, tag
@@ -247,6 +247,7 @@ async def promote_workload(
     """
     await refuse_body(request)
     if dry_run:
+        sane_key(request)
         async with context.database.read() as session:
             plan = await plan_promote(session, caller, workload_id, expected)
         return JSONResponse(plan_answer(workload_id, plan).model_dump(mode="json"))
