@@ -17,6 +17,7 @@ down_revision: str | None = "5b1c0e7a9d24"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+_GONE = sa.text("role IS NULL AND status = 'terminated'")
 _LEAVING = sa.text("role IS NULL AND desired_state = 'running'")
 _MOMENT = workload_api.db.types.UtcDateTime(timezone=True)
 
@@ -31,6 +32,7 @@ def upgrade() -> None:
     op.execute("UPDATE replacements SET status_since = updated_at")
     if op.get_context().dialect.name == "postgresql":
         op.alter_column("replacements", "status_since", server_default=None)
+    op.create_index("ix_protons_gone", "protons", ["updated_at"], sqlite_where=_GONE, postgresql_where=_GONE)
     op.create_index("ix_protons_leaving", "protons", ["id"], sqlite_where=_LEAVING, postgresql_where=_LEAVING)
     op.create_table(
         "requests_under_way",
@@ -50,5 +52,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_requests_under_way_good_until"), table_name="requests_under_way")
     op.drop_table("requests_under_way")
     op.drop_index("ix_protons_leaving", table_name="protons")
+    op.drop_index("ix_protons_gone", table_name="protons")
     op.drop_column("replacements", "status_since")
     op.drop_column("replacements", "deleted_at")

@@ -31,7 +31,8 @@ from workload_api.http.context import ServerContext
 from workload_api.http.docs_pages import add_docs, add_openapi_yaml
 from workload_api.http.errors import AnsweredFaults, add_error_handlers
 from workload_api.http.health import router as health
-from workload_api.http.middleware import BodyBounds, OneSlash, RequestIds
+from workload_api.http.middleware import BodyBounds, OneSlash, RequestIds, SaneHeads
+from workload_api.http.openapi import add_headers, add_links, drop_nulls
 from workload_api.identity.authentication import Authenticator
 from workload_api.identity.operations import in_words
 from workload_api.otel.router import router as otel
@@ -115,12 +116,16 @@ def api(context: ServerContext | None = None) -> FastAPI:
 
 
 class _Api(FastAPI):
-    """Says of each operation in the OpenAPI document which rights it needs."""
+    """Says more in the OpenAPI document: which rights each operation needs, headers, links."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            for path, operations in super().openapi()["paths"].items():
+            document = super().openapi()
+            drop_nulls(document)
+            add_headers(document)
+            add_links(document, API_PREFIX)
+            for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     needed = in_words(f"{method.upper()} {path.removeprefix(API_PREFIX)}")
                     if needed is not None:
@@ -166,7 +171,7 @@ class Server:
         self._followers = app.state.followers = Followers(self.database, authenticator)
         app.router.lifespan_context = self._lifespan
         bounded = BodyBounds(AnsweredFaults(app), settings.body_limit, settings.body_timeout.total_seconds())
-        self._app = RequestIds(_Dispatch(OneSlash(bounded), self._gateway))
+        self._app = RequestIds(_Dispatch(SaneHeads(OneSlash(bounded)), self._gateway))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection event."""

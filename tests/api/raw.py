@@ -22,6 +22,11 @@ class RawAnswer:
         lines = self.text.split("HTTP/1.1 ")[1:]
         return [int(line[:3]) for line in lines]
 
+    @property
+    def body(self) -> str:
+        """What follows the headers of the first answer; empty if there is nothing."""
+        return self.text.partition("\r\n\r\n")[2]
+
 
 def request(
     server: ServerProcess, method: str, path: str, body: bytes = b"", *, length: object = None, more: str = ""

@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.api.raw import exchange, request
-from tests.api.support import create, idle_artifact, problem, reach, read, unchanged
+from tests.api.support import IDLE, Json, create, idle_artifact, problem, reach, read, unchanged
 from tests.support.server import ServerProcess
 
 NO_OBJECTS = (
@@ -44,6 +46,162 @@ async def test_bodies_that_are_no_json_objects(shared_client: httpx.AsyncClient)
                 problem(answer, 422)
     assert await read(shared_client, f"/workloads/{made['id']}") == before
     assert (await read(shared_client, f"/artifacts/{made['artifactId']}"))["status"] == "draft"
+
+
+NASTY = {
+    "NUL": r'"a\u0000b"',
+    "half a surrogate pair": r'"\ud800"',
+    "the other half": r'"a\udfffb"',
+    "halves in the wrong order": r'"\udc00\ud800"',
+    "an integer beyond 64 bits": "9223372036854775808",
+    "one below": "-9223372036854775809",
+    "an integer of 10,000 digits": "9" * 10_000,
+    "NaN": "NaN",
+    "infinity": "-Infinity",
+    "a number that is not finite": "1e999",
+    "a key that stands twice": '{"a": 1, "a": 1}',
+    "a key with NUL": r'{"\u0000": 1}',
+    "a key with half a surrogate pair": r'{"\udead": 1}',
+    "200 levels": "[" * 200 + "]" * 200,
+    "200 levels of objects": '{"a":' * 200 + "1" + "}" * 200,
+    "50,000 levels": "[" * 50_000 + "]" * 50_000,
+    "no JSON": "'a'",
+    "no UTF-8": '"\xff"',
+    "a control character": '"\x01"',
+}
+
+
+@pytest.mark.parametrize("value", NASTY.values(), ids=NASTY.keys())
+async def test_nasty_values(shared_client: httpx.AsyncClient, value: str) -> None:
+    """In a place that takes anything, in one that is ignored, in one that is unknown, and in place of a name."""
+    made = await create(shared_client)
+    before = await read(shared_client, f"/workloads/{made['id']}")
+    spec = json.dumps(idle_artifact()["spec"])
+    container = json.dumps(IDLE)[:-1]
+    variable = f'{{"source": "string", "name": "A", "value": "", "anything": {value}}}'
+    group = f'{{"containerGroups": [{{"containers": [{container}, "environmentVars": [{variable}]}}]}}]}}'
+    async with unchanged(shared_client):
+        for method, path, body in (
+            ("POST", "/artifacts", f'{{"name": "x", "spec": {group}}}'),
+            ("POST", "/artifacts", f'{{"name": {value}, "spec": {spec}}}'),
+            ("POST", "/artifacts", f'{{"name": "x", "spec": {spec}, "colour": {value}}}'),
+            ("POST", "/workloads", f'{{"name": "x", "artifact": {{"name": "x", "spec": {group}}}}}'),
+            ("PATCH", f"/artifacts/{made['artifactId']}", f'{{"name": "x", "artifactRepositoryId": {value}}}'),
+            ("PUT", f"/artifacts/{made['artifactId']}", f'{{"name": "x", "spec": {group}}}'),
+            ("POST", f"/artifacts/{made['artifactId']}/clone", f'{{"name": {value}}}'),
+            ("PATCH", f"/workloads/{made['id']}", f'{{"description": {value}}}'),
+            ("PUT", f"/workloads/{made['id']}/tags", f'{{"tags": [{{"name": "a", "value": {value}}}]}}'),
+            (
+                "PATCH",
+                f"/workloads/{made['id']}/sharedRoles",
+                f'{{"operation": "updateRoles", "roles": [{{"id": {value}, "role": "USER",'
+                ' "shareRecipientType": "user"}]}',
+            ),
+            (
+                "POST",
+                "/credentials",
+                f'{{"name": "x", "credentialType": "bearer", "token": "t", "description": {value}}}',
+            ),
+            ("POST", f"/workloads/{made['id']}/promote", f'{{"x": {value}}}'),
+        ):
+            answer = await shared_client.request(
+                method, path, content=body.encode("latin-1"), headers={"content-type": "application/json"}
+            )
+            assert answer.status_code == 422, (method, path, answer.text[:300])
+            assert len(problem(answer, 422)["message"]) < 1000
+    after = await read(shared_client, f"/workloads/{made['id']}")
+    assert {**after, "status": "", "updatedAt": "", "statusDetails": ""} == {
+        **before,
+        "status": "",
+        "updatedAt": "",
+        "statusDetails": "",
+    }
+
+
+def _specs(**fields: Any) -> Json:
+    return {"containerGroups": [{"containers": [{**IDLE, **fields}]}]}
+
+
+def _group(**fields: Any) -> Json:
+    return {"name": "x", "artifact": idle_artifact(), "runtime": {"containerGroups": [{"name": "default", **fields}]}}
+
+
+MANY = 100_000
+ARRAYS: dict[str, tuple[str, str, Any]] = {
+    "containerGroups": ("POST", "/artifacts", {"name": "x", "spec": {"containerGroups": [{}] * MANY}}),
+    "containers": ("POST", "/artifacts", {"name": "x", "spec": {"containerGroups": [{"containers": [{}] * MANY}]}}),
+    "entrypoint": ("POST", "/artifacts", {"name": "x", "spec": _specs(entrypoint=["a"] * MANY)}),
+    "environmentVars": ("POST", "/artifacts", {"name": "x", "spec": _specs(environmentVars=[{}] * MANY)}),
+    "capabilities": (
+        "POST",
+        "/artifacts",
+        {"name": "x", "spec": _specs(securityContext={"capabilities": {"add": ["A"] * MANY}})},
+    ),
+    "httpHeaders": (
+        "POST",
+        "/artifacts",
+        {"name": "x", "spec": _specs(startupProbe={"path": "/", "httpHeaders": {str(n): "" for n in range(MANY)}})},
+    ),
+    "Dockerfile": (
+        "POST",
+        "/artifacts",
+        {
+            "name": "x",
+            "spec": _specs(imageBuildConfig={"dockerfile": {"source": "generated", "entrypoint": ["a"] * MANY}}),
+        },
+    ),
+    "wrong groups": ("PATCH", "/artifacts/{artifact}", {"spec": {"containerGroups": [0] * MANY}}),
+    "wrong arguments": ("PUT", "/artifacts/{artifact}", {"name": "x", "spec": _specs(entrypoint=[0] * MANY)}),
+    "unknown fields": ("PATCH", "/workloads/{workload}", {str(number): 0 for number in range(MANY)}),
+    "runtime": (
+        "POST",
+        "/workloads",
+        {"name": "x", "artifact": idle_artifact(), "runtime": {"containerGroups": [{}] * MANY}},
+    ),
+    "overrides": ("POST", "/workloads", _group(containers=[{"name": "idle"}] * MANY)),
+    "resourceBundles": ("POST", "/workloads", _group(resourceBundles=["a"] * MANY)),
+    "policies": ("POST", "/workloads", _group(autoscaling={"policies": [{}] * MANY})),
+    "enclaves": (
+        "POST",
+        "/workloads",
+        {"name": "x", "artifact": idle_artifact(), "runtime": {"enclaves": ["a"] * MANY}},
+    ),
+    "roles": ("PATCH", "/workloads/{workload}/sharedRoles", {"operation": "updateRoles", "roles": [{}] * MANY}),
+    "tags": ("PUT", "/workloads/{workload}/tags", {"tags": [{"name": "a", "value": ""}] * 50_000}),
+    "a bare list": ("POST", "/artifacts", [0] * MANY),
+    "a body that is not taken": ("POST", "/workloads/{workload}/promote", [0] * MANY),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ARRAYS.values(), ids=ARRAYS.keys())
+async def test_arrays_of_100_000_elements(
+    shared_client: httpx.AsyncClient, shared_server: ServerProcess, method: str, path: str, body: Any
+) -> None:
+    """Refused with one short sentence, and before much has been done: meanwhile nobody else is answered."""
+    made = await create(shared_client)
+    process = psutil.Process(shared_server.pid)
+    at = path.format(workload=made["id"], artifact=made["artifactId"])
+    async with unchanged(shared_client):
+        before = process.cpu_times()
+        answer = await shared_client.request(method, at, json=body)
+        after = process.cpu_times()
+    problem(answer, 422)
+    assert len(answer.content) < 2000
+    assert after.user + after.system - before.user - before.system < 2
+
+
+async def test_the_most_values_that_a_body_may_hold(shared_client: httpx.AsyncClient) -> None:
+    """Lists that are long, but within reason, are taken, and given back whole."""
+    arguments = ["sleep", "1000", *(str(number) for number in range(5000))]
+    answer = await shared_client.post("/artifacts", json={"name": "long", "spec": _specs(entrypoint=arguments)})
+    assert answer.status_code == 201, answer.text
+    found = await read(shared_client, f"/artifacts/{answer.json()['id']}")
+    assert found["spec"]["containerGroups"][0]["containers"][0]["entrypoint"] == arguments
+
+
+async def test_of_many_problems_the_first_hundred_are_told(shared_client: httpx.AsyncClient) -> None:
+    answer = await shared_client.post("/artifacts", json={"name": "x", "spec": {"containerGroups": [0] * 9000}})
+    assert len(problem(answer, 422)["detail"]) == 100
 
 
 async def test_a_body_of_another_type_is_refused(shared_client: httpx.AsyncClient) -> None:

@@ -60,7 +60,7 @@ async def test_the_list(shared_client: httpx.AsyncClient) -> None:
 async def test_a_bundle_shows_wherever_the_runtime_does(shared_client: httpx.AsyncClient) -> None:
     """`resolvedBundle` in the workload, its settings, its proton; for groups that named bundles and no others."""
     bundles = {each["id"]: each for each in (await read(shared_client, "/mlops/compute/bundles?limit=100"))["data"]}
-    sent = runtime("cpu.small", "gpu.small", resolvedBundle={"id": "mine"})
+    sent = runtime("cpu.small", "gpu.small", resolvedBundle={"id": "mine", "cpuCount": 64, "memoryBytes": 1})
     made = await create(shared_client, idle_workload(runtime=sent))
     expected = {name: value for name, value in bundles["cpu.small"].items() if name not in ("name", "description")}
     path = f"/workloads/{made['id']}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,9 @@ import pytest
 from sqlalchemy import insert, update
 
 from tests.api.support import Json, create, idle_workload, problem, read
+from tests.conftest import DATABASES
 from tests.support.many import add_drafts
+from tests.support.postgresql import PostgreSQL
 from tests.support.rows import Ids, Person, add_person, opened
 from tests.support.server import ServerProcess
 from workload_api.clock import utc_now
@@ -21,6 +24,21 @@ from workload_api.db.engine import Database
 from workload_api.db.models import RequestCountRow, ResponseTimeRow, WorkloadRow
 from workload_api.statistics.histogram import bucket_of
 from workload_api.statistics.series import bucket_start
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def shared_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server without a controller, which would find that what is put into the database as running does not run."""
+    directory = tmp_path_factory.mktemp("figures")
+    if request.param == "postgresql":
+        postgresql: PostgreSQL = request.getfixturevalue("postgresql")
+        url = postgresql.create()
+    else:
+        url = f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), directory / 'figures.sqlite3')}"
+    with ServerProcess(directory, database_url=url, settings={"CONTROLLER": "false"}) as running:
+        yield running
+    if request.param == "postgresql":
+        postgresql.drop(url)
 
 
 @pytest.fixture

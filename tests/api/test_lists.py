@@ -125,10 +125,20 @@ async def test_importance_is_ordered_by_its_weight(shared_client: httpx.AsyncCli
 
 @EVERY_LIST
 async def test_bounds_of_offset_and_limit(shared_client: httpx.AsyncClient, path: str) -> None:
-    for query in ("limit=0", "limit=-1", "offset=-1", "limit=many", "offset=1.5", "limit=", f"search={'x' * 101}"):
+    beyond = ("limit=99999999999999999999", "offset=9223372036854775808")
+    for query in (
+        "limit=0",
+        "limit=-1",
+        "offset=-1",
+        "limit=many",
+        "offset=1.5",
+        "limit=",
+        f"search={'x' * 101}",
+        *beyond,
+    ):
         body = problem(await shared_client.get(f"{path}?{query}"), 422)
         assert body["detail"][0]["loc"] == ["query", query.split("=")[0]]
-    for query in ("limit=99999999999999999999", "offset=99999999999999999999", "offset=9223372036854775807"):
+    for query in ("limit=9223372036854775807", "offset=9223372036854775807"):
         assert (await shared_client.get(f"{path}?{query}")).status_code == 200, query
 
 

@@ -234,6 +234,8 @@ async def test_a_thousand_at_most(shared_client: httpx.AsyncClient) -> None:
     beyond = await read(shared_client, f"{path_of(workload)}?offset=2500&limit=1000")
     assert (beyond["data"], beyond["next"]) == ([], None)
     assert (await read(shared_client, beyond["previous"]))["data"][0]["message"] == "999"
+    one = f"searchKeys=proton_id&searchValues={workload['protonId']}"
+    assert (await read(shared_client, f"{path_of(workload)}?offset={2**63 - 1}&{one}"))["data"] == []
 
 
 async def test_the_last_words_of_what_is_stopped(shared_client: httpx.AsyncClient) -> None:

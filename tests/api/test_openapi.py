@@ -121,13 +121,54 @@ async def test_refusals_are_documented_in_the_form_that_they_have(document: dict
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
-    schemas = document["components"]["schemas"]
     waiting: list[Any] = [document]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
             if isinstance(part.get("$ref"), str):
-                assert part["$ref"].rpartition("/")[2] in schemas, part["$ref"]
+                kind, name = part["$ref"].removeprefix("#/components/").split("/")
+                assert name in document["components"][kind], part["$ref"]
             waiting.extend(part.values())
         elif isinstance(part, list):
             waiting.extend(part)
+
+
+async def test_links_lead_from_what_is_made_to_what_can_be_done_with_it(document: dict[str, Any]) -> None:
+    """Each names an operation that is there, with all its path parameters; create → read → promote → delete."""
+    found = operations(document)
+    by_id = {operation["operationId"]: name for name, operation in found.items()}
+    leads: set[tuple[str, str]] = set()
+    for name, operation in found.items():
+        for answer in operation["responses"].values():
+            for link in answer.get("links", {}).values():
+                target = by_id[link["operationId"]]
+                wanted = {one["name"] for one in found[target].get("parameters", ()) if one["in"] == "path"}
+                assert set(link.get("parameters", {})) == wanted, (name, target)
+                leads.add((name, target))
+    one = "/workloads/{workload_id}"
+    assert leads >= {
+        ("POST /workloads", f"GET {one}"),
+        (f"GET {one}", f"POST {one}/promote"),
+        (f"POST {one}/promote", f"DELETE {one}"),
+        ("POST /artifacts", "POST /workloads"),
+        ("POST /credentials", "DELETE /credentials/{credential_id}"),
+    }
+
+
+async def test_every_answer_tells_its_headers(document: dict[str, Any]) -> None:
+    headers = document["components"]["headers"]
+    for name, operation in operations(document).items():
+        for code, answer in operation["responses"].items():
+            told = {each["$ref"].rpartition("/")[2] for each in answer["headers"].values()}
+            assert told <= set(headers), (name, code)
+            assert "X-Request-Id" in told, (name, code)
+    shown = operations(document)["GET /workloads/{workload_id}"]["responses"]
+    assert "ETag" in shown["200"]["headers"]
+    assert "WWW-Authenticate" in shown["401"]["headers"]
+
+
+async def test_parameters_are_never_null(document: dict[str, Any]) -> None:
+    """A URL or a header bears text only."""
+    for name, operation in operations(document).items():
+        for parameter in operation.get("parameters", ()):
+            assert {"type": "null"} not in parameter["schema"].get("anyOf", ()), (name, parameter["name"])

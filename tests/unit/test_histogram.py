@@ -32,7 +32,8 @@ def test_quantiles_are_within_two_percent(name: str, seed: int, size: int, q: fl
     chance = random.Random(seed)
     values = sorted(DISTRIBUTIONS[name](chance) for _ in range(size))
     found = quantile(Counter(map(bucket_of, values)), q)
-    assert found == pytest.approx(exact(values, q), rel=0.02)
+    # A time shorter than the first bucket counts as none at all: less than a tenth of a microsecond off.
+    assert found == pytest.approx(exact(values, q), rel=0.02, abs=1e-4)
 
 
 @given(st.floats(1e-3, 1e9))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.artifacts.router import ArtifactId
 from workload_api.artifacts.schemas import ImageBuildFormatted, ImageBuildFormattedList, ImageBuildTriggerResponse
 from workload_api.domain.errors import NotFound, Unprocessable
 from workload_api.http.context import Authenticated, Context
+from workload_api.http.idempotency import DOCUMENTED, answer_once
 from workload_api.http.json_route import JsonRoute, refuse_body
 from workload_api.http.paging import Paged
 from workload_api.http.responses import refusals
@@ -35,20 +37,24 @@ async def list_builds(
     status_code=202,
     summary="Build an artifact's images",
     response_model=ImageBuildTriggerResponse,
-    responses=refusals(400, 404),
+    responses=refusals(400, 404, 409),
+    openapi_extra=DOCUMENTED,
 )
 async def trigger_builds(
-    request: Request, context: Context, caller: Authenticated, artifact_id: ArtifactId
+    request: Request, response: Response, context: Context, caller: Authenticated, artifact_id: ArtifactId
 ) -> Response:
     """Begin to build what `imageBuildConfig` names. This server has no build service: always 422."""
     await refuse_body(request)
-    async with context.database.read() as session:
+
+    async def act(session: AsyncSession) -> ImageBuildTriggerResponse:
         await require_resource(session, caller, "artifact", artifact_id, "update")
-    raise Unprocessable(
-        f"The images of the artifact {artifact_id} cannot be built: no build service is configured; build them "
-        "elsewhere and give each container its imageUri.",
-        code="NO_BUILD_SERVICE",
-    )
+        raise Unprocessable(
+            f"The images of the artifact {artifact_id} cannot be built: no build service is configured; build them "
+            "elsewhere and give each container its imageUri.",
+            code="NO_BUILD_SERVICE",
+        )
+
+    return await answer_once(request, response, context, caller, act, 202)
 
 
 @router.get("/{build_id}", summary="Read an image build", responses=refusals(400, 404))

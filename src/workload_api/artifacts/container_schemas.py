@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, WrapValidator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, WrapValidator
 
 from workload_api.http.as_sent import Keep
 from workload_api.http.models import AbsentOr, DocumentedAs, RequestModel, UtcDatetime, absent
@@ -84,7 +84,11 @@ def _refuse_bad_variable_name(name: str) -> str:
     return name
 
 
-VariableName = Annotated[str, AfterValidator(_refuse_bad_variable_name)]
+VariableName = Annotated[
+    str,
+    AfterValidator(_refuse_bad_variable_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "pattern": "^[^=]+$"}),
+]
 
 
 class StringEnvironmentVariable(RequestModel):
@@ -205,4 +209,4 @@ class ContainerGroup(RequestModel):
     """Containers that run together: each replica is one of each."""
 
     name: str = "default"
-    containers: list[Container] = Field(default=[])
+    containers: list[Container] = Field(default=[], description="At least one.", json_schema_extra={"minItems": 1})

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, ValidationInfo, WrapValidator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
 from workload_api.artifacts.container_schemas import ContainerGroup
 from workload_api.artifacts.spec_rules import check_groups
@@ -21,12 +29,15 @@ CommonSortQueryParams = Literal["name", "-name", "createdAt", "-createdAt", "upd
 ImageBuildExternalStatus = Literal["PENDING", "IN_PROGRESS", "BUILT", "COMPLETED", "CANCELLED", "FAILED", "UNKNOWN"]
 
 _IGNORED_TYPE = "Ignored in requests; in answers the artifact's type."
+_AnyType = WithJsonSchema({"type": "string", "enum": list(get_args(ArtifactType))})
 
 
 class _Spec(RequestModel):
     """What all specs have."""
 
-    container_groups: list[ContainerGroup] = Field(default=[], description="At least one.")
+    container_groups: list[ContainerGroup] = Field(
+        default=[], description="At least one.", json_schema_extra={"minItems": 1}
+    )
 
     @model_validator(mode="after")
     def _keeps_the_rules(self) -> Self:
@@ -49,7 +60,7 @@ def _any_type_as(own: ArtifactType) -> BeforeValidator:
 class ServiceArtifactSpec(_Spec):
     """What a service runs."""
 
-    type: Annotated[Literal["service"], _any_type_as("service"), Keep.NOTHING] = Field(
+    type: Annotated[Literal["service"], _any_type_as("service"), _AnyType, Keep.NOTHING] = Field(
         default="service", description=_IGNORED_TYPE
     )
 
@@ -57,14 +68,16 @@ class ServiceArtifactSpec(_Spec):
 class NimArtifactSpec(_Spec):
     """What a NIM runs."""
 
-    type: Annotated[Literal["nim"], _any_type_as("nim"), Keep.NOTHING] = Field(default="nim", description=_IGNORED_TYPE)
+    type: Annotated[Literal["nim"], _any_type_as("nim"), _AnyType, Keep.NOTHING] = Field(
+        default="nim", description=_IGNORED_TYPE
+    )
     storage: NimStorageConfig | None = None
 
 
 class AgentArtifactSpec(_Spec):
     """What an agent runs: like a service."""
 
-    type: Annotated[Literal["agent"], _any_type_as("agent"), Keep.NOTHING] = Field(
+    type: Annotated[Literal["agent"], _any_type_as("agent"), _AnyType, Keep.NOTHING] = Field(
         default="agent", description=_IGNORED_TYPE
     )
     template_id: str | None = None
@@ -95,8 +108,20 @@ def _spec(value: Any, _handler: Any, info: ValidationInfo) -> AnyArtifactSpec:
     return _SPEC_OF_TYPE[info.data.get("type", "service")].model_validate(value)
 
 
+def _spec_by_type(schema: dict[str, Any]) -> None:
+    """Say in the OpenAPI document what the code above does: `type` decides which of the three specs it must be."""
+    service, nim, agent = ({"properties": {"spec": one}} for one in schema["properties"]["spec"]["anyOf"])
+    schema |= {"if": _is_of("nim"), "then": nim, "else": {"if": _is_of("agent"), "then": agent, "else": service}}
+
+
+def _is_of(artifact_type: ArtifactType) -> dict[str, Any]:
+    return {"properties": {"type": {"const": artifact_type}}, "required": ["type"]}
+
+
 class InputArtifact(RequestModel):
     """A new artifact, or all of one that is replaced."""
+
+    model_config = ConfigDict(json_schema_extra=_spec_by_type)
 
     name: Name
     description: str = ""

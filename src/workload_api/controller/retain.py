@@ -46,6 +46,8 @@ async def retain(database: Database, settings: Settings) -> list[str]:
     async with database.write() as session:
         protons += await _remove_workloads(session, settings)
     async with database.write() as session:
+        protons += await _remove_protons(session, settings)
+    async with database.write() as session:
         await _remove_artifacts(session)
     async with database.write() as session:
         await _remove_old_records(session, settings)
@@ -81,6 +83,24 @@ async def _remove_workloads(session: AsyncSession, settings: Settings) -> list[s
     await _remove_what_is_kept_of(session, ids)
     await session.execute(delete(WorkloadRow).where(WorkloadRow.id.in_(ids)))
     return protons
+
+
+async def _remove_protons(session: AsyncSession, settings: Settings) -> list[str]:
+    """Remove what was replaced, and is gone for longer than anybody may ask for its statistics."""
+    longest = max(settings.locked_statistics_retention, settings.draft_statistics_retention)
+    due = (
+        select(ProtonRow.id)
+        .where(
+            ProtonRow.role.is_(None),
+            ProtonRow.status == "terminated",
+            ProtonRow.updated_at < database_now(-longest),
+        )
+        .limit(BATCH)
+    )
+    ids = list((await session.scalars(locked(due, ProtonRow, skip_locked=True))).all())
+    if ids:
+        await session.execute(delete(ProtonRow).where(ProtonRow.id.in_(ids)))
+    return ids
 
 
 async def _remove_artifacts(session: AsyncSession) -> None:

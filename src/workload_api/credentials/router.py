@@ -25,7 +25,8 @@ from workload_api.domain.words import CredentialType
 from workload_api.http.context import Authenticated, Context
 from workload_api.http.idempotency import DOCUMENTED, answer_once
 from workload_api.http.json_route import JsonRoute
-from workload_api.http.paging import Paging
+from workload_api.http.models import MOST_INTEGER
+from workload_api.http.paging import Offset, Paging
 from workload_api.http.responses import refusals
 
 MAX_LIMIT = 200
@@ -70,9 +71,14 @@ _CHANGES = {"description": Example(summary="Change its description", value={"des
 
 def _paging(
     request: Request,
-    offset: Annotated[int, Query(ge=0, description="How many rows to pass over.")] = 0,
+    offset: Offset = 0,
     limit: Annotated[
-        int, Query(ge=1, description=f"How many rows to give; above {MAX_LIMIT} it is taken as {MAX_LIMIT}.")
+        int,
+        Query(
+            ge=1,
+            le=MOST_INTEGER,
+            description=f"How many rows to give; above {MAX_LIMIT} it is taken as {MAX_LIMIT}.",
+        ),
     ] = 10,
 ) -> Paging:
     return Paging(request, offset, limit, MAX_LIMIT)

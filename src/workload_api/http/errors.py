@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from workload_api.domain.errors import DomainError
 log = structlog.get_logger(__name__)
 
 _ECHO_LIMIT = 1000
+_MOST_PROBLEMS = 100
 _FAULT_ANSWERED = "fault_answered"
 _CODES = {400: "BAD_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 
@@ -50,7 +52,7 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
             "type": problem["type"],
             "input": _echo(problem.get("input")),
         }
-        for problem in error.errors()
+        for problem in error.errors()[:_MOST_PROBLEMS]
     ]
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
@@ -68,18 +70,31 @@ def _echo(value: Any) -> Any:
     return repr(value)[:_ECHO_LIMIT].encode("utf-8", "replace").decode()
 
 
-async def _http_exception(_request: Request, error: Exception) -> JSONResponse:
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     message = {
         404: "There is nothing at this path; /docs lists the operations.",
         405: "This path does not take that method; /docs lists the operations.",
     }.get(error.status_code, str(error.detail))
     headers: Mapping[str, str] | None = error.headers
+    if error.status_code == 405 and (methods := _methods_of_path(request)):
+        headers = {"Allow": ", ".join(methods)}
     return JSONResponse(
         error_body(message, message, _CODES.get(error.status_code, "HTTP_ERROR")),
         status_code=error.status_code,
         headers=dict(headers) if headers else None,
     )
+
+
+def _methods_of_path(request: Request) -> list[str]:
+    """All methods that a path takes: the framework names those of one operation only (RFC 9110 §15.5.6)."""
+    templates: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
+    fitting = [
+        template for template in templates if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), request.url.path)
+    ]
+    # As the router does: `/workloads/stats` is no id.
+    exact = min(fitting, key=lambda template: template.count("{"), default=None)
+    return [] if exact is None else [method.upper() for method in templates[exact]]
 
 
 async def _fault(request: Request, error: Exception) -> JSONResponse:

@@ -56,6 +56,18 @@ DOCUMENTED: Final[dict[str, Any]] = {
 """``openapi_extra`` of the operations that take the header."""
 
 
+def sane_key(request: Request) -> str | None:
+    """The ``Idempotency-Key`` of a request, if it has one.
+
+    Raises:
+        BadRequest: The key is empty or over 255 characters.
+    """
+    key = request.headers.get(HEADER)
+    if key is not None and not 0 < len(key) <= _MAX_LENGTH:
+        raise BadRequest(f"Idempotency-Key must have 1 to {_MAX_LENGTH} characters.", code="BAD_IDEMPOTENCY_KEY")
+    return key
+
+
 async def answer_once(
     request: Request,
     response: Response,
@@ -82,13 +94,11 @@ async def answer_once(
         StillRunning: The first request with this key has not ended yet.
     """
     database = context.database
-    key = request.headers.get(HEADER)
+    key = sane_key(request)
     if key is None:
         async with database.write() as session:
             answer = await act(session)
         return _json(answer.model_dump_json(by_alias=True).encode(), status_code, response.headers.get("etag"))
-    if not 0 < len(key) <= _MAX_LENGTH:
-        raise BadRequest(f"Idempotency-Key must have 1 to {_MAX_LENGTH} characters.", code="BAD_IDEMPOTENCY_KEY")
     target = f"{request.url.path}?{request.url.query}"
     fingerprint = hashlib.sha256(
         b"\0".join((request.method.encode(), target.encode(), await request.body()))

@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from email.utils import formatdate
 
@@ -17,6 +18,7 @@ from workload_api.http.errors import error_body
 
 log = structlog.get_logger("workload_api.access")
 
+_MOST_HEADERS = 65_536
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -65,6 +67,61 @@ class RequestIds:
                     status=status,
                     ms=round((time.perf_counter() - began) * 1000, 1),
                 )
+
+
+def _encodings(scope: Scope) -> set[bytes]:
+    """What the body went through, as ``Content-Encoding`` and ``Transfer-Encoding`` say."""
+    said = [value for name, value in scope["headers"] if name in (b"content-encoding", b"transfer-encoding")]
+    return {coding.strip().lower() for value in said for coding in value.split(b",")}
+
+
+async def _refuse(
+    send: Send,
+    status: int,
+    message: str,
+    code: str,
+    *,
+    more_body: bool = False,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    content = json.dumps(error_body(message, message, code)).encode()
+    all_headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"connection", b"close"),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
+    await send({"type": "http.response.body", "body": content, "more_body": more_body})
+
+
+class SaneHeads:
+    """Refuses by its head alone a request that no operation takes.
+
+    That is: headers over 64 KiB, a body that is compressed, and a slash that is written as ``%2F``: were it read as
+    one, a part of an id would choose the operation.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or hand on."""
+        if scope["type"] == "http":
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > _MOST_HEADERS:
+                text = f"The headers are over the limit of {_MOST_HEADERS} bytes."
+                await _refuse(send, 431, text, "HEADERS_TOO_LARGE")
+                return
+            if not _encodings(scope) <= {b"", b"identity", b"chunked"}:
+                text = "Bodies are taken uncompressed only; leave out Content-Encoding and Transfer-Encoding."
+                only = [(b"accept-encoding", b"identity")]
+                await _refuse(send, 415, text, "UNSUPPORTED_CONTENT_ENCODING", headers=only)
+                return
+            if b"%2f" in scope.get("raw_path", b"").lower():
+                text = "There is nothing at this path: it holds a slash that is written as %2F."
+                await _refuse(send, 404, text, "NOT_FOUND")
+                return
+        await self._app(scope, receive, send)
 
 
 class OneSlash:
@@ -126,7 +183,7 @@ class BodyBounds:
                         break
         except TimeoutError:
             text = f"The body did not arrive whole within {self._seconds:g} seconds; nothing was done."
-            await self._refuse(send, 408, text, "BODY_TOO_SLOW")
+            await _refuse(send, 408, text, "BODY_TOO_SLOW")
             return
         if size > self._limit:
             await self._refuse_large(receive, send)
@@ -149,19 +206,9 @@ class BodyBounds:
         they would find it reset instead of the answer.
         """
         text = f"The body is over the limit of {self._limit} bytes."
-        await self._refuse(send, 413, text, "BODY_TOO_LARGE", more_body=True)
+        await _refuse(send, 413, text, "BODY_TOO_LARGE", more_body=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
                 while (await receive()).get("more_body"):
                     pass
         await send({"type": "http.response.body", "body": b""})
-
-    async def _refuse(self, send: Send, status: int, message: str, code: str, *, more_body: bool = False) -> None:
-        content = json.dumps(error_body(message, message, code)).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(content)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content, "more_body": more_body})

@@ -7,6 +7,7 @@ What a client sent can be had back in its own form by ``as_sent()`` (§12).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from pydantic import (
     AliasGenerator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -34,7 +36,10 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from workload_api.http.as_sent import as_sent
 
 _MOST_LEVELS: Final = 100
-_MOST_INTEGER: Final = 2**63 - 1
+_MOST_VALUES: Final = 10_000
+"""In a whole body: nobody needs more, and validating 100,000 would keep all other requests waiting for seconds."""
+MOST_INTEGER: Final = 2**63 - 1
+"""Databases take no greater one."""
 
 _is_checked: ContextVar[bool] = ContextVar("is_checked", default=False)
 
@@ -141,6 +146,16 @@ UtcDatetime = Annotated[
 ]
 """A moment, written in UTC with microseconds and ``Z`` (RFC 3339)."""
 
+
+def _refuse_number(value: Any) -> Any:
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[T ]", value, re.ASCII | re.IGNORECASE):
+        raise ValueError("This must be a date and a time with a zone, as 2026-01-31T12:00:00Z (RFC 3339).")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_refuse_number)]
+"""A moment in a query (RFC 3339); a bare number, which might be seconds or milliseconds, is none."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=5000)]
 """The name of an artifact or a workload."""
 
@@ -191,8 +206,9 @@ def _refuse_unstorable(body: Any) -> None:
 
     Raises:
         ValidationError: It holds a NUL character or half a surrogate pair, an integer beyond 64 bits or a number that
-            is not finite, or is nested too deeply.
+            is not finite, too many values, or is nested too deeply.
     """
+    count = 0
     waiting: list[tuple[Any, tuple[str | int, ...]]] = [(body, ())]
     while waiting:
         value, place = waiting.pop()
@@ -202,9 +218,11 @@ def _refuse_unstorable(body: Any) -> None:
         elif isinstance(value, dict | list):
             if len(place) >= _MOST_LEVELS:
                 raise problem(f"The body is nested more than {_MOST_LEVELS} levels deep.", place[:3])
+            if (count := count + len(value)) > _MOST_VALUES:
+                raise problem(f"The body holds more than {_MOST_VALUES} values.", place)
             waiting.extend((inner, (*place, key)) for key, inner in _items(value, place))
         elif isinstance(value, int):
-            if abs(value) > _MOST_INTEGER:
+            if abs(value) > MOST_INTEGER:
                 raise problem("The number is beyond 64 bits.", place)
         elif isinstance(value, float) and not math.isfinite(value):
             raise problem("The number is too large.", place)

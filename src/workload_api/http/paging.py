@@ -9,8 +9,11 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
 
+from workload_api.http.models import MOST_INTEGER
+
 MAX_LIMIT = 100
-_MAX_OFFSET = 2**63 - 1
+
+Offset = Annotated[int, Query(ge=0, le=MOST_INTEGER, description="How many rows to pass over.")]
 
 
 class Paging:
@@ -23,7 +26,7 @@ class Paging:
 
     def __init__(self, request: Request, offset: int, limit: int, max_limit: int = MAX_LIMIT) -> None:
         self._request = request
-        self.offset = min(offset, _MAX_OFFSET)
+        self.offset = offset
         self.limit = min(limit, max_limit)
 
     def page(self, data: list[Any], total: int) -> dict[str, Any]:
@@ -45,8 +48,10 @@ class Paging:
 
 def _paging(
     request: Request,
-    offset: Annotated[int, Query(ge=0, description="How many rows to pass over.")] = 0,
-    limit: Annotated[int, Query(ge=1, description="How many rows to give; above 100 it is taken as 100.")] = 10,
+    offset: Offset = 0,
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_INTEGER, description="How many rows to give; above 100 it is taken as 100.")
+    ] = 10,
 ) -> Paging:
     return Paging(request, offset, limit)
 

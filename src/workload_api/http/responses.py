@@ -15,7 +15,9 @@ _MEANING = {
     409: "It is not in a state that allows this.",
     412: "It has changed since the version that `If-Match` names; nothing was done.",
     413: "The body is too large.",
+    415: "The body is compressed (`Content-Encoding`), which is not taken.",
     422: "The request does not fit its schema, or a rule is against it.",
+    431: "The headers are too large.",
     503: "A passing fault: try again after the time that `Retry-After` tells.",
 }
 
@@ -24,5 +26,5 @@ def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
     """The declared refusals of an operation: those given, and those that any operation may answer with."""
     return {
         code: {"model": ErrorBody, "description": _MEANING[code]}
-        for code in sorted({*codes, 401, 403, 408, 413, 422, 503})
+        for code in sorted({*codes, 401, 403, 408, 413, 415, 422, 431, 503})
     }

@@ -28,6 +28,9 @@ from workload_api.domain.severity import LEVELS, WARN
 MOST_MERGED: Final = 20
 """Sources whose indexes are read side by side; where a filter leaves more, the index of the whole log is read."""
 
+_MOST_ROWS: Final = 2**63 - 1
+"""The greatest LIMIT that a database takes."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -192,7 +195,9 @@ def _page(
         narrowed = of(LogLineRow.log_id == log_id, LogLineRow.source_id.in_(sources))
         ids = narrowed.offset(offset).limit(limit).subquery()
     else:
-        parts = [of(LogLineRow.source_id == source).limit(offset + limit).subquery() for source in sources]
+        parts = [
+            of(LogLineRow.source_id == source).limit(min(offset + limit, _MOST_ROWS)).subquery() for source in sources
+        ]
         merged = union_all(*(select(part.c.id, part.c.at) for part in parts)).subquery()
         ids = (
             in_order(select(merged.c.id, merged.c.at), merged.c.at, merged.c.id).offset(offset).limit(limit).subquery()

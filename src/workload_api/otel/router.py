@@ -7,13 +7,13 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from workload_api.domain.errors import FieldError, NotFound
 from workload_api.domain.severity import LEVELS, severity_of
 from workload_api.http.context import Authenticated, Context
 from workload_api.http.json_route import JsonRoute
-from workload_api.http.models import Page
+from workload_api.http.models import MOST_INTEGER, Moment, Page
 from workload_api.http.paging import Paged, client_base_url
 from workload_api.http.responses import refusals
 from workload_api.identity.targets import require_workload
@@ -25,7 +25,6 @@ from workload_api.statistics.service import refuse_backward
 router = APIRouter(prefix="/otel/workload/{workload_id}", tags=["telemetry"], route_class=JsonRoute)
 
 MAX_LOG_LIMIT: Final = 1000
-_MAX_OFFSET: Final = 2**62
 _MOST_TEXTS: Final = 50
 _SEARCH_KEYS: Final = ("level", "proton_id", "replica", "container")
 
@@ -46,8 +45,8 @@ def _filter(
         str | None,
         Query(description="Entries of this level and worse: debug, info, warn, error, critical; in any letter case."),
     ] = None,
-    start_time: Annotated[AwareDatetime | None, Query(alias="startTime", description="Not before this moment.")] = None,
-    end_time: Annotated[AwareDatetime | None, Query(alias="endTime", description="Not after this moment.")] = None,
+    start_time: Annotated[Moment | None, Query(alias="startTime", description="Not before this moment.")] = None,
+    end_time: Annotated[Moment | None, Query(alias="endTime", description="Not after this moment.")] = None,
     includes: Annotated[
         list[_Text] | None,
         Query(max_length=_MOST_TEXTS, description="Texts that an entry holds, each of them; in any letter case."),
@@ -120,14 +119,16 @@ async def read_logs(
     workload_id: WorkloadId,
     wanted: Annotated[LogFilter, Depends(_filter)],
     cursor: Annotated[Cursor | None, Depends(_cursor)],
-    offset: Annotated[int, Query(ge=0, description="How many entries to pass over.")] = 0,
-    limit: Annotated[int, Query(ge=1, description="How many to give; above 1000 it is taken as 1000.")] = 10,
+    offset: Annotated[int, Query(ge=0, le=MOST_INTEGER, description="How many entries to pass over.")] = 0,
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_INTEGER, description="How many to give; above 1000 it is taken as 1000.")
+    ] = 10,
 ) -> LogList:
     """What the workload's containers wrote, the newest first. A traceback is one entry with `stacktrace`.
 
     `next` and `previous` hold a place in the log: what is written meanwhile shifts no page, and each costs the same.
     """
-    offset, limit = min(offset, _MAX_OFFSET), min(limit, MAX_LOG_LIMIT)
+    limit = min(limit, MAX_LOG_LIMIT)
     async with context.database.read() as session:
         workload = await require_workload(session, caller, workload_id)
         part = await log_part(session, workload.id, wanted, cursor, offset, limit)

@@ -137,12 +137,9 @@ class GroupRuntime(RequestModel):
     containers: list[ContainerOverride] = Field(default_factory=list)
     resource_bundles: Annotated[list[str], Keep.EXACTLY] = Field(default_factory=list)
     bundle_selection_policy: BundleSelectionPolicy = "availability"
-    resolved_bundle: Annotated[
-        Any,
-        Keep.NOTHING,
-        DocumentedAs(ResolvedBundle | None),
-        Field(default=None, description="Which bundle was chosen; ignored in requests."),
-    ]
+    resolved_bundle: Annotated[ResolvedBundle | None, Keep.NOTHING] = Field(
+        default=None, description="Which bundle was chosen; ignored in requests."
+    )
 
     def unfilled(self) -> frozenset[str]:
         """Beside autoscaling no ``replicaCount`` is filled in: it would say another thing than the bounds."""

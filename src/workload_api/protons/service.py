@@ -208,7 +208,7 @@ def want_gone(row: ProtonRow) -> None:
     """Want a proton's compute gone for good; its row must be locked."""
     if row.desired_state == "gone":
         return
-    row.desired_state, row.role, row.running_since = "gone", None, None
+    row.desired_state, row.role, row.running_since, row.message = "gone", None, None, None
     row.generation += 1
     row.status = "terminated" if row.status in ("stopped", "terminated") else "stopping"
 

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import AwareDatetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.db.models import WorkloadRow
 from workload_api.http.context import Authenticated, Context, ServerContext
 from workload_api.http.json_route import JsonRoute
+from workload_api.http.models import MOST_INTEGER, Moment
 from workload_api.http.responses import refusals
 from workload_api.identity.targets import require_workload
 from workload_api.protons.queries import get_proton
@@ -34,10 +34,8 @@ router = APIRouter(prefix="/workloads/{workload_id}/stats", tags=["statistics"],
 
 WorkloadId = Annotated[str, Path(description="Id of the workload.")]
 ProtonId = Annotated[str | None, Query(alias="protonId", description="One proton; by default the active one.")]
-StartTime = Annotated[
-    AwareDatetime | None, Query(alias="startTime", description="By its minute; by default the last reset.")
-]
-EndTime = Annotated[AwareDatetime | None, Query(alias="endTime", description="By its minute; by default now.")]
+StartTime = Annotated[Moment | None, Query(alias="startTime", description="By its minute; by default the last reset.")]
+EndTime = Annotated[Moment | None, Query(alias="endTime", description="By its minute; by default now.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,13 @@ def _asked(
         float, Query(alias="responseTimeQuantile", ge=0, le=1, description="Which quantile `responseTime` is.")
     ] = 0.5,
     slow_threshold: Annotated[
-        int, Query(alias="slowRequestsThreshold", ge=0, description="Milliseconds over which a request is slow.")
+        int,
+        Query(
+            alias="slowRequestsThreshold",
+            ge=0,
+            le=MOST_INTEGER,
+            description="Milliseconds over which a request is slow.",
+        ),
     ] = 2000,
 ) -> _Asked:
     refuse_backward(start_time, end_time)
@@ -128,10 +132,8 @@ async def delete_statistics(
     caller: Authenticated,
     workload_id: WorkloadId,
     proton_id: Annotated[str | None, Query(alias="protonId", description="Only those of one proton.")] = None,
-    start_time: Annotated[
-        AwareDatetime | None, Query(alias="startTime", description="Only from this minute on.")
-    ] = None,
-    end_time: Annotated[AwareDatetime | None, Query(alias="endTime", description="Only up to this minute.")] = None,
+    start_time: Annotated[Moment | None, Query(alias="startTime", description="Only from this minute on.")] = None,
+    end_time: Annotated[Moment | None, Query(alias="endTime", description="Only up to this minute.")] = None,
 ) -> None:
     """Start the statistics again from zero, or clear a part of them."""
     # What was counted so far belongs to what is cleared.

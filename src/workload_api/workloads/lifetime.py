@@ -82,6 +82,8 @@ async def end_protons(session: AsyncSession, workload_ids: list[str], *, but_act
             generation=ProtonRow.generation + 1,
             role=case((ProtonRow.role == "candidate", None), else_=ProtonRow.role),
             running_since=None,
+            # From here on it says why the proton could not be stopped, if so.
+            message=case((ProtonRow.status == "stopping", ProtonRow.message), else_=None),
             status=case((ProtonRow.status.in_(("stopped", "terminated")), "terminated"), else_="stopping"),
         )
         .execution_options(synchronize_session=False)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from workload_api.artifacts.router import ORDER, CreatedBy, Ids, Search, TagKeys, TagValues, content_of
 from workload_api.http.context import Authenticated, Context, ServerContext
-from workload_api.http.idempotency import DOCUMENTED, answer_once
+from workload_api.http.idempotency import DOCUMENTED, answer_once, sane_key
 from workload_api.http.json_route import JsonRoute, refuse_body
 from workload_api.http.paging import Paged, client_base_url, public_base_url
 from workload_api.http.preconditions import IfMatch, tag
@@ -216,8 +216,8 @@ async def delete_workload(
 ) -> Response:
     """Delete a workload: it is gone at once, its replicas are taken down behind it."""
     async with context.database.write() as session:
-        await service.delete_workload(session, caller, workload_id, expected)
-    return Response(status_code=204)
+        stuck = await service.delete_workload(session, caller, workload_id, expected)
+    return JSONResponse({"detail": " ".join(stuck)}) if stuck else Response(status_code=204)
 
 
 @router.post(
@@ -247,6 +247,7 @@ async def promote_workload(
     """
     await refuse_body(request)
     if dry_run:
+        sane_key(request)
         async with context.database.read() as session:
             plan = await plan_promote(session, caller, workload_id, expected)
         return JSONResponse(plan_answer(workload_id, plan).model_dump(mode="json"))

@@ -232,7 +232,7 @@ async def stop_workload(session: AsyncSession, caller: Caller, workload_id: str)
         await end_replacements(session, [workload_id], "The workload was stopped.")
         await end_protons(session, [workload_id], but_active=True)
     proton = await _active_proton(session, workload_id)
-    proton.desired_state, proton.status, proton.running_since = "stopped", "stopping", None
+    proton.desired_state, proton.status, proton.running_since, proton.message = "stopped", "stopping", None, None
     proton.generation += 1
     workload.status = "stopping"
     await session.flush()
@@ -241,8 +241,11 @@ async def stop_workload(session: AsyncSession, caller: Caller, workload_id: str)
 
 async def delete_workload(
     session: AsyncSession, caller: Caller, workload_id: str, expected: Expected = ANY_VERSION
-) -> None:
+) -> list[str]:
     """Delete a workload: from now on it is not there; the controller takes its compute down behind it.
+
+    Returns:
+        Why protons of it could not be stopped so far, a sentence for each; the controller goes on trying.
 
     Raises:
         NotFound: There is no such workload.
@@ -258,6 +261,13 @@ async def delete_workload(
     await revoke_tokens_of(session, [workload_id])
     await session.execute(delete(SharedRoleRow).where(SharedRoleRow.resource_id == workload_id))
     mark_changed(session, workload_id)
+    stuck = select(ProtonRow.id, ProtonRow.message).where(
+        ProtonRow.workload_id == workload_id, ProtonRow.status == "stopping", ProtonRow.message.is_not(None)
+    )
+    return [
+        f"The proton {proton_id} could not be stopped yet, and is still being tried: {message}"
+        for proton_id, message in await session.execute(stuck)
+    ]
 
 
 async def _active_proton(session: AsyncSession, workload_id: str) -> ProtonRow:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, Computed, ForeignKey, Index, MetaData, text
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from workload_api.clock import utc_now
@@ -30,17 +32,27 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
 
 
+def _as(other: str) -> Callable[[DefaultExecutionContext], datetime]:
+    """The default of one of two moments of a new row: the other, so that it was changed when it was created."""
+
+    def moment(context: DefaultExecutionContext) -> datetime:
+        given: datetime | None = context.get_current_parameters().get(other)  # type: ignore[no-untyped-call]
+        return given or utc_now()
+
+    return moment
+
+
 class Identified:
     """A row with an id and its moment of creation."""
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime(), default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime(), default=_as("updated_at"))
 
 
 class Changed(Identified):
     """An identified row that also bears the moment of its last change."""
 
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime(), default=utc_now, onupdate=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime(), default=_as("created_at"), onupdate=utc_now)
 
 
 def one_of(column: str, words: object, *, nullable: bool = False) -> CheckConstraint:

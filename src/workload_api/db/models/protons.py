@@ -13,6 +13,9 @@ from workload_api.domain.words import DesiredState, ProtonRole, ProtonStatus
 
 _AT_WORK = text("NOT (desired_state <> 'running' AND status IN ('stopped', 'terminated'))")
 
+_GONE = text("role IS NULL AND status = 'terminated'")
+"""What was replaced, and whose compute is gone."""
+
 _LEAVING = text("role IS NULL AND desired_state = 'running'")
 """What was replaced, or goes with a cancelled replacement, and may still have requests under way."""
 
@@ -41,6 +44,7 @@ class ProtonRow(Changed, Base):
             sqlite_where=_AT_WORK,
             postgresql_where=_AT_WORK,
         ),
+        Index("ix_protons_gone", "updated_at", sqlite_where=_GONE, postgresql_where=_GONE),
         Index("ix_protons_leaving", "id", sqlite_where=_LEAVING, postgresql_where=_LEAVING),
     )
 
