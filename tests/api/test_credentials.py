@@ -254,3 +254,20 @@ async def test_an_idempotency_key_stores_once(owner: httpx.AsyncClient) -> None:
         assert SECRET not in answer.text
     elsewhere = await owner.post("/artifacts", json={}, headers=headers)
     problem(elsewhere, 422)
+
+
+async def test_versions(shared_client: httpx.AsyncClient) -> None:
+    """What has changed since it was read is neither changed nor deleted; what is encrypted anew has not changed."""
+    made = await shared_client.post(
+        "/credentials", json={"name": f"versions {uuid4()}", "credentialType": "api_token", "apiToken": "one"}
+    )
+    path, old = f"/credentials/{made.json()['credentialId']}", {"If-Match": made.headers["etag"]}
+    assert (await shared_client.get(path)).headers["etag"] == old["If-Match"]
+    changed = await shared_client.patch(path, json={"apiToken": "two"}, headers=old)
+    assert changed.status_code == 200, changed.text
+    assert changed.headers["etag"] != old["If-Match"]
+    assert (await shared_client.get(path)).headers["etag"] == changed.headers["etag"]
+    problem(await shared_client.patch(path, json={"description": "x"}, headers=old), 412)
+    problem(await shared_client.delete(path, headers=old), 412)
+    gone = await shared_client.delete(path, headers={"If-Match": changed.headers["etag"]})
+    assert gone.status_code == 204

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from tests.api.raw import ask
 from tests.api.support import Json, create, idle_artifact, idle_workload, problem, reach, read, running
 from tests.support import payloads
 from tests.support.rows import opened
@@ -545,6 +546,38 @@ async def test_preconditions(shared_client: httpx.AsyncClient) -> None:
     now = (await shared_client.get(f"{path}/replacement")).headers["etag"]
     answer = await shared_client.delete(f"{path}/replacement", headers={"If-Match": now})
     assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_what_clients_rely_on(shared_server: ServerProcess, shared_client: httpx.AsyncClient, slash: str) -> None:
+    """Over a socket (§12): 202, the record in both places at once, `completed` for pollers, null and 404 else."""
+    workload = await running(shared_client)
+    path = f"/workloads/{workload['id']}"
+    none = await ask(shared_server, "GET", f"{path}/replacement{slash}")
+    assert (none.status, none.json["detail"]) == (404, "There is no active replacement for this workload.")
+    assert (await ask(shared_server, "GET", f"{path}{slash}")).json["replacement"] is None
+    body = {"artifactId": workload["artifactId"], "strategy": "rolling", "config": {}, "runtime": None}
+    requests: list[tuple[str, str, Json]] = [
+        ("POST", "replacement", body),
+        ("PATCH", "settings", {"runtime": payloads.replicas(1)}),
+    ]
+    for method, part, sent in requests:
+        answer = await ask(shared_server, method, f"{path}/{part}{slash}", sent)
+        assert answer.status == 202, answer.body
+        record = answer.json
+        assert (record["deletedAt"], record["isDeleted"], record["message"]) == (None, False, None)
+        assert isinstance(record["previousProtonIds"], list)
+        shown = await ask(shared_server, "GET", f"{path}/replacement{slash}")
+        assert (shown.status, shown.json["id"]) == (200, record["id"])
+        whole = (await ask(shared_server, "GET", f"{path}{slash}")).json
+        assert (whole["status"], whole["replacement"]["id"]) == ("running", record["id"])
+        assert whole["replacement"].keys() == record.keys()
+        await comes_to(shared_client, workload, "completed")
+    assert (await ask(shared_server, "DELETE", f"{path}/replacement{slash}", raw=b"null")).status == 404
+    config = {"warmupDurationMinutes": 5}
+    begun_at_last = await begun(shared_client, workload, workload["artifactId"], config=config)
+    cancelled = await ask(shared_server, "DELETE", f"{path}/replacement{slash}", raw=b"null")
+    assert (cancelled.status, cancelled.json["id"], cancelled.json["status"]) == (202, begun_at_last["id"], "deleting")
 
 
 async def test_a_completed_one_is_shown_for_a_while(shared_client: httpx.AsyncClient, database: Database) -> None:

@@ -199,6 +199,8 @@ async def test_rotation_while_a_server_runs(database_url: str, tmp_path: Path) -
             # The idempotency key and the workload's token outlive it as well.
             retried = await client.post("/credentials", json=body, headers=headers)
             assert (retried.json(), retried.headers["idempotency-replayed"]) == (first.json(), "true")
+            kept = await client.get(f"/credentials/{first.json()['credentialId']}")
+            assert kept.headers["etag"] == first.headers["etag"], "to encrypt anew is no change"
             path = f"/workloads/{api_key['id']}"
             assert (await client.post(f"{path}/stop")).status_code == 202
             await reach(client, api_key["id"], "stopped")

@@ -123,7 +123,9 @@ async def _reseal_batch(session: AsyncSession, ring: KeyRing, model: type[Base],
             continue
         if anew is not None:
             here = and_(*(column == value for column, value in zip(keys, place, strict=True)))
-            await session.execute(update(table).where(here).values(sealed=anew))
+            # Not a change of what is sealed: its version stays (``If-Match``).
+            kept = {"updated_at": table.c.updated_at} if "updated_at" in table.c else {}
+            await session.execute(update(table).where(here).values(sealed=anew, **kept))
             changed += 1
     return _Batch(list(rows[-1][:-1]) if len(rows) == BATCH else None, changed, unreadable)
 

@@ -27,6 +27,7 @@ from workload_api.http.idempotency import DOCUMENTED, answer_once
 from workload_api.http.json_route import JsonRoute
 from workload_api.http.models import MOST_INTEGER
 from workload_api.http.paging import Offset, Paging
+from workload_api.http.preconditions import IfMatch, tag
 from workload_api.http.responses import refusals
 
 MAX_LIMIT = 200
@@ -103,7 +104,9 @@ async def create_credential(
     content = CredentialContent(body.name, body.description, body.credential_type, values_in(body))
 
     async def act(session: AsyncSession) -> CredentialFormatted:
-        return credential_answer(await service.create_credential(session, caller, content, context.sealer))
+        row = await service.create_credential(session, caller, content, context.sealer)
+        tag(response, row)
+        return credential_answer(row)
 
     return await answer_once(request, response, context, caller, act, 201, context.sealer)
 
@@ -122,31 +125,43 @@ async def list_credentials(
 
 
 @router.get("/{credential_id}", summary="Read a credential", responses=refusals(400, 404))
-async def read_credential(context: Context, caller: Authenticated, credential_id: CredentialId) -> CredentialFormatted:
+async def read_credential(
+    response: Response, context: Context, caller: Authenticated, credential_id: CredentialId
+) -> CredentialFormatted:
     """One of the caller's own credentials, without its values."""
     async with context.database.read() as session:
-        return credential_answer(await queries.get_credential(session, caller, credential_id))
+        row = await queries.get_credential(session, caller, credential_id)
+    tag(response, row)
+    return credential_answer(row)
 
 
-@router.patch("/{credential_id}", summary="Change a credential", responses=refusals(400, 404, 409))
+@router.patch("/{credential_id}", summary="Change a credential", responses=refusals(400, 404, 409, 412))
 async def update_credential(
+    response: Response,
     context: Context,
     caller: Authenticated,
     credential_id: CredentialId,
     body: Annotated[UpdateCredential, Body(openapi_examples=_CHANGES)],
+    expected: IfMatch,
 ) -> CredentialFormatted:
     """Change name, description or values; a workload gets new values when it is started the next time."""
     own = {"name": body.name, "description": body.description, "credential_type": body.credential_type}
     names = {"credential_type": "credentialType"}
     changes = {names.get(name, name): value for name, value in own.items() if name in body.model_fields_set}
     async with context.database.write() as session:
-        row = await service.change_credential(session, caller, credential_id, context.sealer, changes, values_in(body))
-        return credential_answer(row)
+        row = await service.change_credential(
+            session, caller, credential_id, context.sealer, changes, values_in(body), expected
+        )
+        answer = credential_answer(row)
+    tag(response, row)
+    return answer
 
 
-@router.delete("/{credential_id}", status_code=204, summary="Delete a credential", responses=refusals(400, 404))
-async def delete_credential(context: Context, caller: Authenticated, credential_id: CredentialId) -> Response:
+@router.delete("/{credential_id}", status_code=204, summary="Delete a credential", responses=refusals(400, 404, 412))
+async def delete_credential(
+    context: Context, caller: Authenticated, credential_id: CredentialId, expected: IfMatch
+) -> Response:
     """Delete a credential; workloads that run already keep its values until they are started again."""
     async with context.database.write() as session:
-        await service.delete_credential(session, caller, credential_id)
+        await service.delete_credential(session, caller, credential_id, expected)
     return Response(status_code=204)

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from workload_api.clock import utc_now
 from workload_api.credentials import queries
 from workload_api.credentials.schemas import keys_of
 from workload_api.db.locks import beside_others, locked
@@ -17,6 +18,7 @@ from workload_api.db.models import CredentialRow
 from workload_api.domain.errors import Conflict, FieldError
 from workload_api.domain.ids import new_id
 from workload_api.domain.sealing import SEALING, Sealer
+from workload_api.domain.versions import ANY_VERSION, Expected
 from workload_api.domain.words import CredentialType
 from workload_api.identity.rights import Caller
 
@@ -64,6 +66,7 @@ async def change_credential(
     sealer: Sealer,
     changes: Mapping[str, str | None],
     values: Mapping[str, str | None],
+    expected: Expected = ANY_VERSION,
 ) -> CredentialRow:
     """Change what is given. What runs already keeps the values that it was started with.
 
@@ -74,9 +77,11 @@ async def change_credential(
         sealer: Encrypts the values.
         changes: ``name``, ``description`` and ``credentialType``, as far as they are given.
         values: Secret values by their keys; ``None`` takes away one that need not be there.
+        expected: Which version of it the caller has seen.
 
     Raises:
         NotFound: There is no such credential.
+        Stale: It has changed since the caller read it.
         FieldError: A key is not one of its type, or must be there; or the type is another one.
         Conflict: The caller has another one of that name.
         KeyUnusable: It cannot be decrypted or encrypted.
@@ -84,6 +89,7 @@ async def change_credential(
     row = (await session.scalars(locked(queries.one(caller, credential_id)))).one_or_none()
     if row is None:
         raise queries.missing(credential_id)
+    expected.check(row)
     wanted_type = changes.get("credentialType")
     if wanted_type not in (None, row.credential_type):
         raise FieldError(
@@ -103,17 +109,24 @@ async def change_credential(
     if name is not None and name != row.name:
         await _refuse_second(session, caller, name)
         row.name = name
+    row.updated_at = utc_now()
     await _flush(session, row.name)
     return row
 
 
-async def delete_credential(session: AsyncSession, caller: Caller, credential_id: str) -> None:
+async def delete_credential(
+    session: AsyncSession, caller: Caller, credential_id: str, expected: Expected = ANY_VERSION
+) -> None:
     """Delete a credential. What runs already keeps its values; what is started from now on lacks them.
 
     Raises:
         NotFound: There is no such credential.
+        Stale: It has changed since the caller read it.
     """
-    row = await queries.get_credential(session, caller, credential_id)
+    row = (await session.scalars(locked(queries.one(caller, credential_id)))).one_or_none()
+    if row is None:
+        raise queries.missing(credential_id)
+    expected.check(row)
     await session.execute(delete(CredentialRow).where(CredentialRow.id == row.id))
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from workload_api.http.context import Authenticated, Context
 from workload_api.http.json_route import JsonRoute
 from workload_api.http.paging import Paged, public_base_url
+from workload_api.http.preconditions import tag
 from workload_api.http.responses import refusals
 from workload_api.identity.targets import require_workload
 from workload_api.protons import queries
@@ -35,12 +36,18 @@ async def list_protons(
 
 @router.get("/{proton_id}", summary="Read a proton", responses=refusals(400, 404))
 async def read_proton(
-    request: Request, context: Context, caller: Authenticated, workload_id: WorkloadId, proton_id: ProtonId
+    request: Request,
+    response: Response,
+    context: Context,
+    caller: Authenticated,
+    workload_id: WorkloadId,
+    proton_id: ProtonId,
 ) -> ProtonFormatted:
     """One proton: role, status, runtime, endpoint."""
     async with context.database.read() as session:
         await require_workload(session, caller, workload_id)
         proton, creator = await queries.get_proton(session, workload_id, proton_id)
+    tag(response, proton)
     return proton_answer(proton, creator, public_base_url(request, context.settings.public_url))
 
 

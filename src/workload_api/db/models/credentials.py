@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from workload_api.db.models.base import Base, Identified, one_of
+from workload_api.db.models.base import Base, Changed, one_of
 from workload_api.domain.words import CredentialType
 
 
-class CredentialRow(Identified, Base):
+class CredentialRow(Changed, Base):
     """A credential of one user (§11). Its values are encrypted; nothing else of it is secret."""
 
     __tablename__ = "credentials"
