@@ -258,6 +258,7 @@ async def test_what_has_changed_since_it_was_read_is_not_overwritten(
     if kind == "workloads":
         problem(await shared_client.patch(path, json={"name": "x"}, headers={"If-Match": old}), 412)
         problem(await shared_client.post(f"{path}/promote", headers={"If-Match": old}), 412)
+        problem(await shared_client.delete(f"{path}/stats", headers={"If-Match": old}), 412)
     if kind == "artifacts":
         problem(await shared_client.patch(path, json={"name": "x"}, headers={"If-Match": old}), 412)
         problem(await shared_client.put(path, json=idle_artifact(), headers={"If-Match": old}), 412)

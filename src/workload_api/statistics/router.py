@@ -13,6 +13,7 @@ from workload_api.db.models import WorkloadRow
 from workload_api.http.context import Authenticated, Context, ServerContext
 from workload_api.http.json_route import JsonRoute
 from workload_api.http.models import MOST_INTEGER, Moment
+from workload_api.http.preconditions import IfMatch
 from workload_api.http.responses import refusals
 from workload_api.identity.targets import require_workload
 from workload_api.protons.queries import get_proton
@@ -125,21 +126,22 @@ async def read_metric(
     summary="Reset a workload's request statistics",
     status_code=204,
     response_class=Response,
-    responses=refusals(400, 404),
+    responses=refusals(400, 404, 412),
 )
 async def delete_statistics(
     context: Context,
     caller: Authenticated,
     workload_id: WorkloadId,
+    expected: IfMatch,
     proton_id: Annotated[str | None, Query(alias="protonId", description="Only those of one proton.")] = None,
     start_time: Annotated[Moment | None, Query(alias="startTime", description="Only from this minute on.")] = None,
     end_time: Annotated[Moment | None, Query(alias="endTime", description="Only up to this minute.")] = None,
 ) -> None:
-    """Start the statistics again from zero, or clear a part of them."""
+    """Start the statistics again from zero, or clear a part of them. `If-Match` takes the workload's `ETag`."""
     # What was counted so far belongs to what is cleared.
     await context.flush_statistics()
     async with context.database.write() as session:
-        await reset_statistics(session, caller, workload_id, proton_id, start_time, end_time)
+        await reset_statistics(session, caller, workload_id, proton_id, start_time, end_time, expected)
 
 
 def _retention(workload: WorkloadRow, settings: Settings) -> timedelta:

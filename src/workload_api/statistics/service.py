@@ -11,6 +11,7 @@ from workload_api.clock import utc_now
 from workload_api.db.changes import mark_changed
 from workload_api.db.models import EventRow, ProtonRow, RequestCountRow, ResponseTimeRow, WorkloadRow
 from workload_api.domain.errors import FieldError
+from workload_api.domain.versions import ANY_VERSION, Expected
 from workload_api.events.service import event_values
 from workload_api.identity.rights import Caller
 from workload_api.identity.targets import lock_workload
@@ -38,16 +39,19 @@ async def reset_statistics(
     proton_id: str | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    expected: Expected = ANY_VERSION,
 ) -> None:
     """Start a workload's statistics again from zero, or clear those of one proton, or of a window by its minutes.
 
     Raises:
         NotFound: There is no such workload for this caller, or it has no such proton.
         Forbidden: The caller may see it, but not update it.
+        Stale: The workload has changed since the caller read it.
         FieldError: The window ends before it starts.
     """
     refuse_backward(start, end)
     workload = await lock_workload(session, caller, workload_id, "update")
+    expected.check(workload)
     details: dict[str, object] = {}
     if proton_id is None and start is None and end is None:
         # A new epoch: rows of the old one stay where they are until their retention ends, and count no more.
