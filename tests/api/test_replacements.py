@@ -357,6 +357,24 @@ async def test_going_back_while_the_old_version_is_kept(shared_client: httpx.Asy
     assert free.status_code == 201, free.text
 
 
+async def test_going_back_to_one_that_is_not_ready_shows_it(shared_client: httpx.AsyncClient) -> None:
+    """The kept version fell ill meanwhile: its status is its own, before and after traffic goes back to it."""
+    workload = await running(shared_client)
+    await begun(shared_client, workload, await draft(shared_client), config={"keepOldVersionMinutes": 60})
+    await comes_to(shared_client, workload, "cleaning_up")
+    ill = f"/endpoints/workloads/{workload['id']}/protons/{workload['protonId']}/unhealthy"
+    assert (await shared_client.post(ill)).status_code == 200
+
+    async def seen() -> bool:
+        proton = await read(shared_client, f"/workloads/{workload['id']}/protons/{workload['protonId']}")
+        return bool(proton["status"] == "launching")
+
+    await until(seen, 30)
+    assert (await read(shared_client, f"/workloads/{workload['id']}"))["status"] == "running", "the new one is well"
+    assert (await shared_client.delete(f"/workloads/{workload['id']}/replacement")).status_code == 202
+    await reach(shared_client, workload["id"], "launching")
+
+
 async def test_the_kept_version_goes_when_its_time_is_over(
     shared_client: httpx.AsyncClient, database: Database
 ) -> None:

@@ -512,9 +512,9 @@ class Rules(RuleBasedStateMachine):
         if workload.cancelled:
             workload.events.append("replacement.deleted")
         elif self.artifacts[artifact_id].is_draft != self.artifacts[workload.artifact].is_draft:
-            workload.events += ["replacement.awaiting_promotion", "replacement.errored"]
+            workload.events += [f"replacement.{step}" for step in ("initializing", "awaiting_promotion", "errored")]
         else:
-            steps = ("awaiting_promotion", "switching", "cleaning_up", "completed")
+            steps = ("initializing", "awaiting_promotion", "switching", "cleaning_up", "completed")
             workload.events += [f"replacement.{step}" for step in steps]
             workload.artifact, workload.proton = artifact_id, proton_id
         workload.replacing, workload.cancelled = None, False

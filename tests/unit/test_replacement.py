@@ -142,7 +142,7 @@ MINUTE = timedelta(minutes=1)
     [
         (state("submitted", "submitted"), TIMES, None),
         (state("submitted", "provisioning"), TIMES, "initialize"),
-        (state("submitted", "warming"), TIMES, "await_promotion"),
+        (state("submitted", "warming"), TIMES, "initialize"),
         (state("submitted", "errored"), TIMES, "fail"),
         (state("initializing", "launching"), TIMES, None),
         (state("initializing", "launching", age=TIMES.deadline - MOMENT), TIMES, None),

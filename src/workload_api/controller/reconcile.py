@@ -195,7 +195,8 @@ class Reconciler:
             fault, wanted = None if well and all(well) else spec, len(well)
         status = proton_status([replica_state(replica) for replica in observation.replicas], wanted, fault)
         replicas = stored(observation)
-        key = (proton.generation, status, replicas, fault)
+        # The role too: what the same observation means changes with it (§6).
+        key = (proton.generation, proton.role, status, replicas, fault)
         if self._reported.get(proton.id) == key:
             return
         healthy = status == "running"

@@ -38,8 +38,10 @@ async def _advance(database: Database, settings: Settings, due: Due) -> int:
                 return taken
             taken += 1
             log.info("replacement_step", step=step, replacement_id=due.replacement_id, workload_id=due.workload_id)
-    except TryAgain:
-        raise
+    except TryAgain as error:
+        # Perhaps of this one alone, whose lock somebody holds: the others go on, and it is tried at the next tick.
+        log.warning("replacement_postponed", replacement_id=due.replacement_id, reason=error.message)
+        return taken
     except Exception:
         # One that cannot go on must not hold up the others; it is tried again at the next tick.
         log.exception("replacement_failed", replacement_id=due.replacement_id, workload_id=due.workload_id)

@@ -93,14 +93,14 @@ def next_step(state: ReplacementState, times: ReplacementTimes, now: datetime) -
 def _before_switch(state: ReplacementState, times: ReplacementTimes, now: datetime) -> ReplacementStep | None:
     if state.candidate == "errored":
         return "fail"
+    if state.status == "submitted" and state.candidate != "submitted":
+        return "initialize"  # also where it is ready already: each status is told
     if state.candidate in ("warming", "running"):
         if state.status != "awaiting_promotion":
             return "await_promotion"
         return "switch" if now - state.status_since >= times.warm_up else None
     if now - state.created_at >= times.deadline + times.warm_up:
         return "time_out"
-    if state.status == "submitted":
-        return "initialize" if state.candidate != "submitted" else None
     # It was ready and no longer is: it warms up anew once it is again.
     return "initialize" if state.status == "awaiting_promotion" else None
 

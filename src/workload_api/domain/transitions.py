@@ -16,13 +16,14 @@ _UP: Final[frozenset[ProtonStatus]] = frozenset(
 )
 
 TRANSITIONS: Final[dict[ProtonStatus, frozenset[ProtonStatus]]] = {
-    "submitted": _UP | {"stopping", "stopped", "terminated"},
-    "initializing": _UP | {"stopping", "stopped", "terminated"},
-    "provisioning": _UP | {"stopping", "stopped", "terminated"},
-    "launching": _UP | {"stopping", "stopped", "terminated"},
+    "submitted": _UP | {"draining", "stopping", "stopped", "terminated"},
+    "initializing": _UP | {"draining", "stopping", "stopped", "terminated"},
+    "provisioning": _UP | {"draining", "stopping", "stopped", "terminated"},
+    "launching": _UP | {"draining", "stopping", "stopped", "terminated"},
     "running": _UP | {"draining", "stopping", "stopped", "terminated"},
     "warming": _UP | {"draining", "stopping", "stopped", "terminated"},
-    "draining": frozenset({"running", "stopping", "stopped", "terminated", "errored", "unknown"}),
+    # One that is kept may restart its replicas meanwhile, and may become active again.
+    "draining": (_UP - {"submitted", "initializing", "warming"}) | {"stopping", "stopped", "terminated"},
     "errored": _UP | {"draining", "stopping", "stopped", "terminated"},
     "unknown": _UP | {"draining", "stopping", "stopped", "terminated"},
     "stopping": frozenset({"stopped", "terminated", "unknown"}),

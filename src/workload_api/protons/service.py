@@ -17,7 +17,7 @@ from workload_api.db.models import ControllerRow, EventRow, ProtonRow, WorkloadR
 from workload_api.db.types import database_now
 from workload_api.domain.planner import steps
 from workload_api.domain.transitions import in_role, may_change, shown, status_at_rest
-from workload_api.domain.words import DesiredState, EventSeverity, ProtonStatus
+from workload_api.domain.words import DesiredState, EventSeverity, ProtonRole, ProtonStatus
 from workload_api.events.service import event_values
 from workload_api.protons.observations import restarts_of
 
@@ -33,6 +33,7 @@ class OwnedProton:
     generation: int
     desired_state: DesiredState
     status: ProtonStatus
+    role: ProtonRole | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,12 @@ async def has_unclaimed(session: AsyncSession) -> bool:
 async def owned(session: AsyncSession, controller_id: str) -> list[OwnedProton]:
     """The protons that a controller looks after and that are not at rest."""
     statement = select(
-        ProtonRow.id, ProtonRow.workload_id, ProtonRow.generation, ProtonRow.desired_state, ProtonRow.status
+        ProtonRow.id,
+        ProtonRow.workload_id,
+        ProtonRow.generation,
+        ProtonRow.desired_state,
+        ProtonRow.status,
+        ProtonRow.role,
     ).where(ProtonRow.controller_id == controller_id, _AT_WORK)
     return [OwnedProton(*row) for row in (await session.execute(statement)).all()]
 

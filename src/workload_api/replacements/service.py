@@ -140,6 +140,8 @@ async def cancel_replacement(
                 code="OLD_PROTON_GONE",
             )
         await switch(session, workload, old, now)
+        # Again, since locks may have been waited for: from here on gateways have time to hear of it.
+        now = (await session.scalars(select(database_now()))).one()
         row.retired_at = now
         await session.flush()
         await deploy_again(session, row)

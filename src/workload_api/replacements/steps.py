@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
 
 from workload_api.db.changes import mark_changed
 from workload_api.db.locks import locked
@@ -46,7 +47,12 @@ async def due_replacements(session: AsyncSession, settings: Settings, after: str
     """
     statement = (
         select(ReplacementRow, database_now())
-        .where(ReplacementRow.status.in_(UNFINISHED_REPLACEMENT), ReplacementRow.workload_id > after)
+        .join(WorkloadRow, WorkloadRow.id == ReplacementRow.workload_id)
+        .where(
+            ReplacementRow.status.in_(UNFINISHED_REPLACEMENT),
+            ReplacementRow.workload_id > after,
+            WorkloadRow.deleted_at.is_(None),
+        )
         .order_by(ReplacementRow.workload_id)
         .limit(PAGE)
     )
@@ -57,7 +63,8 @@ async def due_replacements(session: AsyncSession, settings: Settings, after: str
     due = [
         Due(row.id, row.workload_id)
         for row, now in found
-        if next_step(_state(row, protons, busy), _times(row, settings), now) is not None
+        # A workload may go for good between the two looks, and its protons with it.
+        if _ids(row) <= protons.keys() and next_step(_state(row, protons, busy), _times(row, settings), now) is not None
     ]
     return due, rows[-1].workload_id if len(rows) == PAGE else None
 
@@ -97,10 +104,10 @@ async def advance(session: AsyncSession, due: Due, settings: Settings) -> Replac
         case "retire":
             want_gone(leaving)
         case "complete":
-            workload.replacement_id = None
+            await _let_go(session, workload)
             await enter(session, row, "completed", f"The workload runs the artifact {row.artifact_id}.", now)
         case "delete":
-            workload.replacement_id = None
+            await _let_go(session, workload)
             await enter_deleted(session, row, now)
         case "fail":
             why = candidate.message or "its replicas do not come up."
@@ -205,9 +212,20 @@ async def _switch(
     except Unprocessable as error:
         await _fail(session, workload, row, candidate, error.message, now)
         return
+    # Again, since locks may have been waited for: from here on gateways have time to hear of it.
+    now = (await session.scalars(select(database_now()))).one()
     row.switched_at = row.deployed_at = now
     await retire_deployed(session, row, now)
     await enter(session, row, "switching", f"Traffic moves to the proton {candidate.id}.", now)
+
+
+async def _let_go(session: AsyncSession, workload: WorkloadRow) -> None:
+    """Let nothing be in progress any more. That a replacement ends is no change of the workload's version."""
+    await session.execute(
+        update(WorkloadRow)
+        .where(WorkloadRow.id == workload.id)
+        .values(replacement_id=None, updated_at=WorkloadRow.updated_at)
+    )
 
 
 async def _fail(
@@ -220,7 +238,7 @@ async def _fail(
 ) -> None:
     """End a replacement whose candidate is not to be had: it is torn down, the old proton never stopped serving."""
     want_gone(candidate)
-    workload.replacement_id = None
+    await _let_go(session, workload)
     row.message = message
     await enter(session, row, "errored", message, now, severity="Warning")
 
@@ -255,14 +273,20 @@ def _times(row: ReplacementRow, settings: Settings) -> ReplacementTimes:
     )
 
 
+def _ids(row: ReplacementRow) -> set[str]:
+    return {*row.candidate_proton_ids, *row.previous_proton_ids}
+
+
 async def _protons(
     session: AsyncSession, rows: Sequence[ReplacementRow], *, lock: bool = False
 ) -> dict[str, ProtonRow]:
-    ids = {proton_id for row in rows for proton_id in (*row.candidate_proton_ids, *row.previous_proton_ids)}
+    ids = set().union(*map(_ids, rows))
     if not ids:
         return {}
     statement = select(ProtonRow).where(ProtonRow.id.in_(ids)).order_by(ProtonRow.id)
-    found = await session.scalars(locked(statement) if lock else statement)
+    # A look without a lock needs no more than this of them, twice a second.
+    light = statement.options(load_only(ProtonRow.id, ProtonRow.status, ProtonRow.desired_state))
+    found = await session.scalars(locked(statement) if lock else light)
     return {proton.id: proton for proton in found}
 
 

@@ -254,6 +254,8 @@ async def delete_workload(
     """
     workload = await lock_workload(session, caller, workload_id, "delete")
     expected.check(workload)
+    if workload.replacement_id is not None:
+        await end_replacements(session, [workload_id], "The workload was deleted.")
     workload.deleted_at = utc_now()
     workload.draft_artifact_id = workload.expires_at = None
     await session.flush()
