@@ -178,7 +178,7 @@ async def test_a_filter_that_cannot_be_is_refused(shared_client: httpx.AsyncClie
         ({"excludes": ["x"] * 51}, ["query", "excludes"], "50"),
         ({"limit": 0}, ["query", "limit"], "greater"),
         ({"offset": -1}, ["query", "offset"], "greater"),
-        ({"startTime": "yesterday"}, ["query", "startTime"], "datetime"),
+        ({"startTime": "yesterday"}, ["query", "startTime"], "a date and a time"),
         ({"startTime": "2026-01-02T00:00:00Z", "endTime": "2026-01-01T00:00:00Z"}, ["query", "endTime"], "before"),
     ):
         body = problem(await shared_client.get(path_of(workload), params=query), 422)
