@@ -134,6 +134,7 @@ def cases(data: Data) -> list[Case]:
         "search rare": {"search": f"rare{COUNT // 2}x"},
         "search common": {"search": "common"},
         "search of two letters": {"search": "ar"},
+        "search of two letters nowhere": {"search": "qq"},
         "tagKeys": {"tag_names": ["team"]},
         "tagKeys nowhere": {"tag_names": ["colour"]},
         "tagValues": {"tag_values": ["team 7", "team 8"]},
@@ -172,7 +173,7 @@ def cases(data: Data) -> list[Case]:
         for name, fields in (common | own).items():
             # Each filter by the default order and by one other; without a filter by all.
             for order_by in orders if not fields else (None, "name"):
-                texts = name == "search of two letters"
+                texts = name.startswith("search of two letters")
                 asked = make(**fields)
                 found.append(Case(f"{path}: {name}, {order_by}", path, asked, order_by, plain=not fields, texts=texts))
         found.append(Case(f"{path}: deep", path, make(), "-updatedAt", offset=COUNT * 9 // 10, plain=True))

@@ -105,7 +105,8 @@ def holds(
     like = SearchTextRow.text.like(pattern, escape="\\")
     if one_by_one:
         return exists().where(SearchTextRow.resource_id == resource_id, like)
-    found: ColumnElement[Any] = like
+    # With nothing added to it, PostgreSQL would read the whole index for a short term, and then all texts as well.
+    found: ColumnElement[Any] = (SearchTextRow.text + "").like(pattern, escape="\\")
     if len(folded) >= SHORTEST_INDEXED:
         phrase = '"' + folded.replace('"', '""') + '"'
         found = _Holds(SearchTextRow.id, SearchTextRow.text, literal(pattern), literal(phrase))
