@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import textwrap
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.api.support import IDLE, Json, create, problem, read, running
+from tests.api.support import IDLE, Json, create, problem, reach, read, running
 from tests.support.waiting import until
 
 
@@ -332,3 +333,19 @@ async def test_what_a_workload_uses(shared_client: httpx.AsyncClient) -> None:
             return {value["currentValue"] for value in (await values(shared_client, stopped)).values()} == {0}
 
         await until(nothing)
+
+
+async def test_lines_that_no_database_takes_hold_up_no_others(shared_client: httpx.AsyncClient) -> None:
+    """Structured lines too deep, or with numbers too large, are kept as text; what comes after them is there."""
+    script = """
+        for value in ("[" * 300 + "]" * 300, "[" * 900 + "]" * 900, "1e999", "9" * 400):
+            print('{"level": "error", "msg": "x", "more": ' + value + "}")
+        print("after")
+    """
+    workload = await talking(shared_client, textwrap.dedent(script))
+    await logged(shared_client, workload, 5)
+    entries = (await read(shared_client, path_of(workload)))["data"]
+    assert [entry["message"] == "x" for entry in entries] == [False, True, False, False, False]
+    assert entries[0]["message"] == "after"
+    assert (await shared_client.post(f"/workloads/{workload['id']}/stop")).status_code == 202
+    await reach(shared_client, workload["id"], "stopped")

@@ -201,3 +201,19 @@ def test_collected_in_any_pieces_no_line_is_lost_or_doubled(
             for line in (entry.stacktrace or entry.message).split("\n")
         ]
         assert told == [line.text for line in every if line.stream == stream]
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 60 + "]" * 60, "[" * 400 + "]" * 400, "[" * 20_000 + "]" * 20_000, "1e999", "-1e999", "NaN"]
+)
+def test_a_structured_line_that_cannot_be_stored_is_plain_text(value: str) -> None:
+    """One line must not keep all others from being stored, or a page from being answered."""
+    line = '{"level": "error", "msg": "x", "more": ' + value + "}"
+    found = parse(line)
+    assert (found.message, found.attributes) == (line, None)
+
+
+def test_a_structured_line_may_be_deep() -> None:
+    found = parse('{"msg": "x", "more": ' + "[" * 40 + "]" * 40 + "}")
+    assert found.message == "x"
+    assert found.attributes is not None

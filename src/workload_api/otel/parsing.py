@@ -8,6 +8,7 @@ taken out, and the rest kept beside it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,13 +115,15 @@ _STACK_KEYS = (
     "stack",
     "error.stack_trace",
 )
+_MOST_LEVELS = 50
+"""Of a structured line; a deeper one is kept as the text that it is."""
 _CAUSE_KEYS = ("err", "error", "exception")
 
 
 def _structured(text: str) -> Parsed | None:
-    """Read a JSON line; ``None`` if it is none, or says neither how severe it is nor a message."""
+    """Read a JSON line; ``None`` if it cannot be kept as one, or says neither how severe it is nor a message."""
     try:
-        fields = json.loads(text, parse_constant=_refuse)
+        fields = _clean(json.loads(text, parse_constant=_refuse))
     except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict):
@@ -131,12 +134,12 @@ def _structured(text: str) -> Parsed | None:
     if severity is None and message_key is None:
         return None
     stacktrace = _stacktrace(fields)
-    rest = _clean({key: value for key, value in fields.items() if key not in (level_key, message_key, *stacktrace)})
+    rest = {key: value for key, value in fields.items() if key not in (level_key, message_key, *stacktrace)}
     default = ERROR if stacktrace else INFO
     return Parsed(
         default if severity is None else severity,
-        text if message_key is None else storable(fields[message_key]),
-        storable(next(iter(stacktrace.values()))) if stacktrace else None,
+        text if message_key is None else fields[message_key],
+        next(iter(stacktrace.values())) if stacktrace else None,
         rest or None,
     )
 
@@ -168,9 +171,21 @@ def _stacktrace(fields: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, level: int = 0) -> Any:
+    """Make of a JSON value one that can be stored and given back.
+
+    Raises:
+        ValueError: It is nested too deeply, or holds a number that is too large (``1e999``): databases and answers take
+            no such thing, and one line must not keep all others from being stored.
+    """
     if isinstance(value, str):
         return storable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("not a number that JSON has")
+    if not isinstance(value, dict | list):
+        return value
+    if level >= _MOST_LEVELS:
+        raise ValueError("nested too deeply")
     if isinstance(value, dict):
-        return {storable(key): _clean(inner) for key, inner in value.items()}
-    return [_clean(inner) for inner in value] if isinstance(value, list) else value
+        return {storable(key): _clean(inner, level + 1) for key, inner in value.items()}
+    return [_clean(inner, level + 1) for inner in value]

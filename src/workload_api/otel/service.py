@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -211,6 +211,11 @@ async def _grow(session: AsyncSession, growth: Mapping[int, tuple[int, int]]) ->
     return found
 
 
+def _logs(which: ColumnElement[bool]) -> Select[int]:
+    """Some of the logs, in the order in which everybody takes their rows."""
+    return select(WorkloadLogRow.id).where(which).order_by(WorkloadLogRow.id).limit(BATCH)
+
+
 async def clear(session: AsyncSession, before: datetime, limit: Extent) -> int:
     """Clear away a bounded number of entries: of workloads that are gone, older ones, and what logs have too much.
 
@@ -224,7 +229,7 @@ async def clear(session: AsyncSession, before: datetime, limit: Extent) -> int:
     """
     left = BATCH
     orphaned = WorkloadLogRow.workload_id.is_(None)
-    for log_id in (await session.scalars(select(WorkloadLogRow.id).where(orphaned).limit(BATCH))).all():
+    for log_id in (await session.scalars(_logs(orphaned))).all():
         gone = await _clear_oldest(session, log_id, left)
         left -= gone
         if left <= 0:
@@ -233,12 +238,12 @@ async def clear(session: AsyncSession, before: datetime, limit: Extent) -> int:
         await session.execute(delete(LogSourceRow).where(LogSourceRow.log_id == log_id))
         await session.execute(delete(WorkloadLogRow).where(WorkloadLogRow.id == log_id))
     old = exists().where(LogLineRow.log_id == WorkloadLogRow.id, LogLineRow.at < before)
-    for log_id in (await session.scalars(select(WorkloadLogRow.id).where(old).limit(BATCH))).all():
+    for log_id in (await session.scalars(_logs(old))).all():
         left -= await _clear_oldest(session, log_id, left, before)
         if left <= 0:
             return BATCH
     over = (WorkloadLogRow.lines > limit.lines) | (WorkloadLogRow.size > limit.size)
-    for log_id in (await session.scalars(select(WorkloadLogRow.id).where(over).limit(BATCH))).all():
+    for log_id in (await session.scalars(_logs(over))).all():
         left -= await trim(session, log_id, limit, left)
         if left <= 0:
             return BATCH
