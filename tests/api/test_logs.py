@@ -18,7 +18,7 @@ from tests.support.waiting import until
 
 def talker(script: str, **fields: Any) -> Json:
     """A container that runs a Python script and then stays until it is stopped."""
-    # The program sleeps, not the test.
+    # The program stays until it is stopped; it sleeps, the test does not.
     program = f"import json, os, sys, time\n{script}\nsys.stdout.flush()\ntime.sleep(1000)"
     return {**IDLE, "name": "talker", "entrypoint": [sys.executable, "-I", "-S", "-u", "-c", program], **fields}
 
@@ -101,6 +101,7 @@ async def test_lines_with_level_source_and_time(shared_client: httpx.AsyncClient
 
 
 async def test_a_traceback_is_one_entry_even_in_pieces(shared_client: httpx.AsyncClient) -> None:
+    # The container's pauses spread the traceback over several collections; the test polls.
     script = (
         "sys.stderr.write('Traceback (most recent call last):\\n')\n"
         "time.sleep(0.7)\n"
@@ -192,6 +193,7 @@ async def test_a_filter_that_cannot_be_is_refused(shared_client: httpx.AsyncClie
 
 async def test_pages_while_lines_are_written(shared_client: httpx.AsyncClient) -> None:
     """To the end through ``next`` without a gap or a double, though the log grows; back through ``previous``."""
+    # The container writes on slowly behind its first lines, so that the log grows under the pages.
     script = "for n in range(100000):\n    print(f'line {n}')\n    time.sleep(0.005 if n > 300 else 0)"
     workload = await talking(shared_client, script)
     await logged(shared_client, workload, 300)

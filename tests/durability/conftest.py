@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.support.postgresql import PostgreSQL
 from tests.support.server import ServerProcess
+
+
+@pytest.fixture
+def two_servers(postgresql_url: str, tmp_path: Path) -> Iterator[tuple[ServerProcess, ServerProcess]]:
+    """Two server processes on one PostgreSQL database; the first runs the controller, both serve endpoints."""
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(
+                ServerProcess(
+                    tmp_path,
+                    database_url=postgresql_url,
+                    settings=settings,
+                    token="the-same-token-for-both",
+                    name=name,
+                )
+            )
+            for name, settings in (("first", {}), ("second", {"CONTROLLER": "false"}))
+        )
+        yield first, second
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,7 +18,7 @@ from tests.support.server import ServerProcess
 from tests.support.waiting import until
 
 COUNTING = "for n in range(6000):\n    print(n, file=(sys.stdout, sys.stderr)[n % 2])\n    time.sleep(0.002)"
-"""Numbers on both streams by turns, for a dozen seconds."""
+"""Numbers on both streams by turns, for a dozen seconds: the container takes its time, the test does not sleep."""
 
 
 @pytest.fixture
@@ -26,13 +26,6 @@ def server(database_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
     """A server whose lease ends soon after it, and that collects all the time."""
     settings = {"LEASE": "1s", "LOG_COLLECT_INTERVAL": "0.05"}
     with ServerProcess(tmp_path, database_url=database_url, settings=settings) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """The administrator's client; it survives the server."""
-    async with server.client() as made:
         yield made
 
 
@@ -71,6 +64,7 @@ async def test_each_line_once_over_kills_of_the_server(client: httpx.AsyncClient
 async def test_what_was_said_while_no_server_was_there(client: httpx.AsyncClient, server: ServerProcess) -> None:
     """Also of a workload that was told to stop right before, and of one that has ended by itself since."""
     short = await talking(client, "for n in range(20): print(n)\nos._exit(0)", name="short")
+    # The container goes on writing while no server is there.
     workload = await talking(client, "for n in range(300):\n    print(n)\n    time.sleep(0.01)")
     await logged(client, workload, 1)
     assert (await client.post(f"/workloads/{short['id']}/stop")).status_code == 202
@@ -143,6 +137,7 @@ async def test_old_lines_are_cleared(database_url: str, tmp_path: Path) -> None:
     settings = {"LOG_RETENTION": "2s", "RETAIN_INTERVAL": "0.3"}
     with ServerProcess(tmp_path, database_url=database_url, settings=settings) as server:
         async with server.client() as client:
+            # The container's second line is as much younger as the first has to be old; the test polls.
             workload = await talking(client, "print('early')\ntime.sleep(4)\nprint('late')")
             assert (await logged(client, workload, 1))[0]["message"] == "early"
 

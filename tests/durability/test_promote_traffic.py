@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import httpx
 
@@ -80,21 +79,12 @@ async def test_traffic_that_never_pauses(server: ServerProcess, client: httpx.As
     assert traffic.begun["after"] <= counted <= traffic.begun["after"] + traffic.begun["during"]
 
 
-async def test_a_server_that_has_not_heard_of_the_promote_counts_right(postgresql_url: str, tmp_path: Path) -> None:
+async def test_a_server_that_has_not_heard_of_the_promote_counts_right(
+    two_servers: tuple[ServerProcess, ServerProcess],
+) -> None:
     """Traffic goes through two servers, the promote to one of them: the other's counts fit all the same."""
+    first, second = two_servers
     async with AsyncExitStack() as stack:
-        first, second = (
-            stack.enter_context(
-                ServerProcess(
-                    tmp_path,
-                    database_url=postgresql_url,
-                    settings={} if name == "first" else {"CONTROLLER": "false"},
-                    token="the-same-token-for-both",
-                    name=name,
-                )
-            )
-            for name in ("first", "second")
-        )
         client = await stack.enter_async_context(first.client())
         made = await running(client)
         path = f"/endpoints/workloads/{made['id']}/"

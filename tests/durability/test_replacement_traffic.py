@@ -128,21 +128,10 @@ async def test_a_candidate_that_is_not_to_be_costs_no_request(
     assert await pid_of(client, workload) == old
 
 
-async def test_a_request_through_another_server_is_waited_for(postgresql_url: str, tmp_path: Path) -> None:
+async def test_a_request_through_another_server_is_waited_for(two_servers: tuple[ServerProcess, ServerProcess]) -> None:
     """The controller knows of it though it is another process that forwards it, and loses none that comes that way."""
+    first, second = two_servers
     async with AsyncExitStack() as stack:
-        first, second = (
-            stack.enter_context(
-                ServerProcess(
-                    tmp_path,
-                    database_url=postgresql_url,
-                    settings={} if name == "first" else {"CONTROLLER": "false"},
-                    token="the-same-token-for-both",
-                    name=name,
-                )
-            )
-            for name in ("first", "second")
-        )
         client = await stack.enter_async_context(first.client())
         other = await stack.enter_async_context(second.client(timeout=60))
         workload = await running(client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -36,13 +36,6 @@ def server(database_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that logs everything; its controller soon looks again for what was missing."""
     settings = {"LEASE": "2s", "LOG_LEVEL": "debug"}
     with ServerProcess(tmp_path, database_url=database_url, settings=settings) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """The administrator's client; it survives the server."""
-    async with server.client() as made:
         yield made
 
 

@@ -11,7 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-_TAGGED: Final = frozenset({"WorkloadFormatted", "ArtifactFormatted", "ArtifactRepositoryFormatted"})
+_TAGGED: Final = frozenset(
+    {
+        "WorkloadFormatted",
+        "WorkloadSettingsResponse",
+        "ProtonFormatted",
+        "Replacement",
+        "ArtifactFormatted",
+        "ArtifactRepositoryFormatted",
+        "CredentialFormatted",
+    }
+)
 """The answers that bear an ``ETag``."""
 
 
